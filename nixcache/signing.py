@@ -1,0 +1,75 @@
+"""Making signatures: the only place that holds a secret key (src/libutil/signature/local-keys.cc).
+
+Nothing but a :class:`~nixcache.verify.VerifiedStoreObject` can be signed here (invariant I1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nacl.signing import SigningKey
+
+from nixcache.errors import Code, PermanentError
+from nixcache.signature import PublicKey, Signature, fingerprint, parse_named_bytes, render_named_bytes
+
+if TYPE_CHECKING:
+    from nixcache.verify import VerifiedStoreObject
+
+SECRET_KEY_SIZE = 64
+"""Bytes: the 32 of the seed, then the 32 of the public key."""
+
+
+class SecretKey:
+    """An Ed25519 secret key with its name. Its ``repr`` shows the name only; :meth:`reveal` alone gives the rest."""
+
+    def __init__(self, name: str, key: SigningKey) -> None:
+        """Name ``key``; use :meth:`parse` or :meth:`generate`."""
+        self._key = key
+        self.public_key = PublicKey(name, bytes(key.verify_key))
+
+    @classmethod
+    def parse(cls, text: str) -> SecretKey:
+        """Read Nix's format, ``<key name>:<base64 of seed and public key>``, a trailing newline allowed.
+
+        Raises :class:`PermanentError` (``key-malformed``), which never quotes the text.
+        """
+        name, raw = parse_named_bytes(
+            text.removesuffix("\n"), size=SECRET_KEY_SIZE, code=Code.KEY_MALFORMED, what="secret key"
+        )
+        key = SigningKey(raw[:32])
+        if bytes(key.verify_key) != raw[32:]:
+            # Readers trust the public half that the file shows: signatures under another would verify nowhere.
+            raise PermanentError(
+                Code.KEY_MALFORMED, "The secret key's public half is not its own.", remedy="Make a new key."
+            )
+        return cls(name, key)
+
+    @classmethod
+    def generate(cls, name: str) -> SecretKey:
+        """Return a new key called ``name``; raises :class:`PermanentError` (``key-malformed``) if no key can be."""
+        key = SigningKey.generate()
+        return cls.parse(render_named_bytes(name, bytes(key) + bytes(key.verify_key)))
+
+    @property
+    def name(self) -> str:
+        """The key name."""
+        return self.public_key.name
+
+    def reveal(self) -> str:
+        """Return the key in Nix's format. It is a secret: hand it to a secret store and nowhere else."""
+        return render_named_bytes(self.name, bytes(self._key) + bytes(self._key.verify_key))
+
+    def sign(self, verified: VerifiedStoreObject) -> Signature:
+        """Return this key's signature of a store object that was proven."""
+        message = fingerprint(
+            store_dir=verified.store_dir,
+            store_path=verified.store_path,
+            nar_hash=verified.nar_hash,
+            nar_size=verified.nar_size,
+            references=verified.references,
+        )
+        return Signature(self.name, self._key.sign(message).signature)
+
+    def __repr__(self) -> str:
+        """Show the name only: a secret that reaches a log is no secret."""
+        return f"SecretKey({self.name!r})"

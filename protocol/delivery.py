@@ -1,0 +1,16 @@
+"""How the queue hands submissions to ingest: numbers that the infrastructure sets and the local service keeps to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BATCH_SIZE: Final = 5
+"""Submissions in one invocation: they share a cold start, and a large NAR delays only few others."""
+FUNCTION_TIMEOUT_SECONDS: Final = 900
+"""Lambda's longest."""
+VISIBILITY_TIMEOUT_SECONDS: Final = 6 * FUNCTION_TIMEOUT_SECONDS
+"""AWS asks for six times the function's time-out, so that throttling is not counted as receiving."""
+MAX_RECEIVE_COUNT: Final = 5
+"""Deliveries before a message goes to the dead-letter queue."""
+MAX_CONCURRENCY: Final = 10
+"""Invocations at once: the event source's own limit, since reserved concurrency would fill the dead letters."""

@@ -1,0 +1,112 @@
+"""Result documents: the newest verdict of a submission, in the ledger at ``results/<builder>/<hash part>.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from nixcache.errors import PermanentError
+from nixcache.hashes import Hash
+from nixcache.store_path import StorePath, parse_hash_part
+from protocol.keys import BuilderName, StagingNarInfoKey
+from protocol.verdicts import Conflict, Duplicate, Kind, Published, Rejected, Verdict, Waiting
+
+SCHEMA: Final = 1
+"""Raised when a reader of the old schema would misunderstand the new one; new fields alone do not raise it."""
+
+
+class ResultCode(StrEnum):
+    """What can be wrong with a result document."""
+
+    RESULT_MALFORMED = "result-malformed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The verdict on one version of one narinfo in staging.
+
+    ``store_path`` is None where the narinfo could not be read; ``at`` is in UTC.
+    """
+
+    submission: StagingNarInfoKey
+    version_id: str
+    store_path: StorePath | None
+    verdict: Verdict
+    at: datetime
+
+    def to_json(self) -> bytes:
+        """Return the document."""
+        document = {
+            "schema": SCHEMA,
+            "builder": str(self.submission.builder),
+            "hashPart": self.submission.hash_part,
+            "versionId": self.version_id,
+            "storePath": self.store_path.base_name if self.store_path else None,
+            "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds"),
+            "verdict": self.verdict.kind.value,
+            **_details(self.verdict),
+        }
+        return json.dumps(document, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Result:
+        """Read a document; raises :class:`PermanentError` (``result-malformed``)."""
+        try:
+            document = json.loads(data)
+            if document["schema"] != SCHEMA:
+                raise PermanentError(
+                    ResultCode.RESULT_MALFORMED,
+                    f"The result has schema {document['schema']!r}, this program reads {SCHEMA}.",
+                    remedy="Update Assay on this machine.",
+                    field="schema",
+                )
+            return cls(
+                submission=StagingNarInfoKey(BuilderName(document["builder"]), parse_hash_part(document["hashPart"])),
+                version_id=str(document["versionId"]),
+                store_path=StorePath.from_base_name(document["storePath"]) if document["storePath"] else None,
+                verdict=_verdict(document),
+                at=datetime.fromisoformat(document["at"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise PermanentError(
+                ResultCode.RESULT_MALFORMED,
+                f"The result document cannot be read: {error!r}.",
+                remedy="Check that ledger bucket and builder belong to an Assay deployment.",
+            ) from error
+
+
+def _details(verdict: Verdict) -> dict[str, Any]:
+    match verdict:
+        case Published(signed_by=signed_by):
+            return {"signedBy": list(signed_by)}
+        case Duplicate():
+            return {}
+        case Waiting(missing=missing):
+            return {"missing": [path.base_name for path in missing]}
+        case Conflict(published_nar_hash=published, submitted_nar_hash=submitted):
+            return {"publishedNarHash": str(published), "submittedNarHash": str(submitted)}
+        case Rejected():
+            return asdict(verdict)
+
+
+def _verdict(document: dict[str, Any]) -> Verdict:
+    match Kind(document["verdict"]):
+        case Kind.PUBLISHED:
+            return Published(tuple(document["signedBy"]))
+        case Kind.DUPLICATE:
+            return Duplicate()
+        case Kind.WAITING:
+            return Waiting(tuple(StorePath.from_base_name(name) for name in document["missing"]))
+        case Kind.CONFLICT:
+            return Conflict(Hash.parse(document["publishedNarHash"]), Hash.parse(document["submittedNarHash"]))
+        case Kind.REJECTED:
+            return Rejected(
+                code=document["code"],
+                problem=document["problem"],
+                remedy=document["remedy"],
+                field=document["field"],
+                offset=document["offset"],
+            )

@@ -1,0 +1,90 @@
+"""Verdicts: how a submission can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, TypeAlias
+
+from nixcache.errors import PermanentError
+from nixcache.hashes import Hash
+from nixcache.store_path import StorePath
+
+
+class ServiceCode(StrEnum):
+    """Reasons to reject a submission that lie outside its formats; those inside are ``nixcache.errors.Code``."""
+
+    NOT_ALLOWED = "not-allowed"
+    HASH_PART_MISMATCH = "hash-part-mismatch"
+    NARINFO_MISSING = "narinfo-missing"
+    NAR_MISSING = "nar-missing"
+
+
+class Kind(StrEnum):
+    """The words that stand for verdicts in result documents and metrics."""
+
+    PUBLISHED = "published"
+    DUPLICATE = "duplicate"
+    WAITING = "waiting"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Proven, signed by the keys of these names, and visible to readers."""
+
+    kind: ClassVar = Kind.PUBLISHED
+    signed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same store object, bit for bit, was published before."""
+
+    kind: ClassVar = Kind.DUPLICATE
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """These references are neither published here nor in a trusted upstream; the submission goes on when they are."""
+
+    kind: ClassVar = Kind.WAITING
+    missing: tuple[StorePath, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Another object is published under this store path; it stays.
+
+    The hashes may agree: then the references or the content address differ.
+    """
+
+    kind: ClassVar = Kind.CONFLICT
+    published_nar_hash: Hash
+    submitted_nar_hash: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The submission is at fault. ``code`` is stable; ``field`` and ``offset`` say where, ``remedy`` what to do."""
+
+    kind: ClassVar = Kind.REJECTED
+    code: str
+    problem: str
+    remedy: str
+    field: str | None
+    offset: int | None
+
+    @classmethod
+    def because(cls, error: PermanentError) -> Rejected:
+        """Return the verdict that ``error`` amounts to."""
+        return cls(error.code.value, error.problem, error.remedy, error.field, error.offset)
+
+
+Verdict: TypeAlias = Published | Duplicate | Waiting | Conflict | Rejected
+
+
+def is_final(verdict: Verdict) -> bool:
+    """Tell whether the service is done with the submission; one that waits goes on by itself."""
+    return not isinstance(verdict, Waiting)
