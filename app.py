@@ -1,0 +1,26 @@
+"""CDK entry: context → Config → stack."""
+
+from __future__ import annotations
+
+import sys
+
+import aws_cdk as cdk
+
+from nixcache.errors import AssayError
+from stacks.assay_stack import AssayStack
+from stacks.config import Config
+
+
+def main() -> None:
+    """Synthesise what cdk.json's context describes."""
+    app = cdk.App()
+    config = Config.from_context(app.node.try_get_context("assay"))
+    AssayStack(app, f"Assay-{config.stage}", config=config)
+    app.synth()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AssayError as error:
+        sys.exit(str(error))

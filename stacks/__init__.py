@@ -1,0 +1,1 @@
+"""Assay as AWS infrastructure: one stack of small constructs, one idea a file."""

@@ -1,0 +1,63 @@
+"""The function that verifies, signs and publishes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from protocol.delivery import BATCH_SIZE, FUNCTION_TIMEOUT_SECONDS, MAX_CONCURRENCY
+from protocol.settings import IngestSettings
+from stacks.ingest_queue import IngestQueue
+from stacks.lambda_bundle import lambda_bundle
+
+# One whole vCPU, which Lambda gives at this size. Verifying is one stream that S3 feeds more slowly than a core hashes
+# it, so a second core would be paid for and idle; the memory itself is far more than ingest uses (I7).
+_MEMORY_MIB: Final = 1769
+
+
+class IngestFunction(lambda_.Function):
+    """Takes batches from the queue; each message fails or succeeds alone."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        role: iam.IRole,
+        log_group: logs.ILogGroup,
+        queue: IngestQueue,
+        settings: IngestSettings,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description="Assay: verifies submissions, signs and publishes them",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            handler="lambdas.ingest.handler.handler",
+            code=lambda_bundle("ingest"),
+            memory_size=_MEMORY_MIB,
+            timeout=cdk.Duration.seconds(FUNCTION_TIMEOUT_SECONDS),
+            role=role,
+            log_group=log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            environment=settings.to_environment(),
+            # A publication wakes whoever waits for it through the queue, so a chain of n paths is a chain of n
+            # invocations. Lambda takes that for a runaway loop and stops it after about 16, unless told that it is
+            # meant. It ends by itself: each wake-up takes away the marker that caused it.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
+        )
+        self.add_event_source(
+            event_sources.SqsEventSource(
+                queue,
+                batch_size=BATCH_SIZE,
+                max_concurrency=MAX_CONCURRENCY,
+                report_batch_item_failures=True,
+            )
+        )

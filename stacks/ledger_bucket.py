@@ -1,0 +1,29 @@
+"""Where ingest writes down what it decided."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.private_bucket import PrivateBucket
+
+
+class LedgerBucket(PrivateBucket):
+    """Results, waiting markers and provenance. Versioned: an earlier verdict stays readable for 90 days."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: str, access_logs: s3.IBucket) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            kind="ledger",
+            stage=stage,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(noncurrent_version_expiration=cdk.Duration.days(90)),
+                # A waiting marker that was taken away leaves a delete marker.
+                s3.LifecycleRule(expired_object_delete_marker=True),
+            ],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+            access_logs=access_logs,
+        )

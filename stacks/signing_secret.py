@@ -1,0 +1,69 @@
+"""The secret key that signs the cache."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from stacks.nag import acknowledge
+
+
+class SigningSecret(Construct):
+    """A secret of a fixed name, made empty: an operator puts Nix's secret key ``<key name>:<base64>`` into it.
+
+    The L1 resource, because the L2 puts a random password in, which is no key; and because a template that says nothing
+    of the value never touches it at an update. Until the key is there, nothing can be signed.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, name: str) -> None:
+        super().__init__(scope, construct_id)
+        self.name = name
+        # The fixed name with six wildcards for the suffix that Secrets Manager appends: exactly six, so that no longer
+        # name matches, and no reference to the resource, which some engines resolve to the name.
+        self.arn_pattern = cdk.Stack.of(self).format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{name}-??????",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        self._secret = secretsmanager.CfnSecret(
+            self,
+            "Secret",
+            name=name,
+            description="Nix secret key that signs Assay's cache, as `python -m nixcache keygen NAME` prints it",
+        )
+        # Losing the key means that every client has to trust a new one.
+        self._secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+
+        acknowledge(
+            self._secret,
+            "SMG4",
+            because="A new key has to reach every client's trusted-public-keys before it signs: people rotate it.",
+        )
+
+    def readable_only_by(self, role: iam.IRole) -> None:
+        """I8: whatever other policies of the account allow, no other principal reads the value.
+
+        Writing it stays possible, for that is how the key gets in. An administrator can still change this policy; that
+        is a visible act, and reading would not be.
+        """
+        secretsmanager.CfnResourcePolicy(
+            self,
+            "Policy",
+            secret_id=self._secret.ref,
+            block_public_policy=True,
+            resource_policy=iam.PolicyDocument(
+                statements=[
+                    iam.PolicyStatement(
+                        sid="OnlyIngestReadsTheKey",
+                        effect=iam.Effect.DENY,
+                        principals=[iam.AnyPrincipal()],
+                        actions=["secretsmanager:GetSecretValue"],
+                        resources=["*"],
+                        conditions={"ArnNotEquals": {"aws:PrincipalArn": role.role_arn}},
+                    )
+                ]
+            ),
+        )

