@@ -1,0 +1,85 @@
+"""The staging bucket: builders write there, ingest reads single versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+
+from lambdas.ingest.adapters.aws_call import ABSENT, aws_call, error_code
+from lambdas.ingest.ports import PinnedNar, StagedNarInfo
+from nixcache.errors import TransientError
+from nixcache.narinfo import MAX_NARINFO_SIZE
+from protocol.keys import StagingNarInfoKey, StagingNarKey
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+CHUNK_SIZE: Final = 1024 * 1024
+"""Bytes in memory at once while a NAR streams by."""
+
+
+class S3Staging:
+    """Reads ``bucket``, which must be versioned."""
+
+    def __init__(self, s3: S3Client, bucket: str) -> None:
+        """Read ``bucket`` through ``s3``."""
+        self._s3 = s3
+        self._bucket = bucket
+
+    def narinfo(self, key: StagingNarInfoKey, version_id: str | None) -> StagedNarInfo | None:
+        """See :class:`lambdas.ingest.ports.Staging`."""
+        with aws_call(self._get(key)):
+            answer = self._open(str(key), version_id)
+            if answer is None:
+                return None
+            with closing(answer["Body"]) as body:
+                # However large the object is, a byte more than is allowed is enough for the parser to refuse it.
+                data = body.read(MAX_NARINFO_SIZE + 1)
+        if len(data) < min(answer["ContentLength"], MAX_NARINFO_SIZE + 1):
+            raise TransientError(f"{self._get(key)} ended early.", remedy="It is tried again.")
+        return StagedNarInfo(self._version(answer), data)
+
+    @contextmanager
+    def nar(self, key: StagingNarKey) -> Iterator[tuple[PinnedNar, Iterator[bytes]] | None]:
+        """See :class:`lambdas.ingest.ports.Staging`."""
+        with aws_call(self._get(key)):
+            answer = self._open(str(key), None)
+        if answer is None:
+            yield None
+            return
+        with closing(answer["Body"]) as body:
+            nar = PinnedNar(key, self._version(answer), answer["ContentLength"])
+            yield nar, read_chunks(body, self._get(key))
+
+    def _open(self, key: str, version_id: str | None) -> GetObjectOutputTypeDef | None:
+        try:
+            if version_id is None:
+                return self._s3.get_object(Bucket=self._bucket, Key=key)
+            return self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+        except ClientError as error:
+            if error_code(error) in ABSENT:
+                return None
+            raise
+
+    def _version(self, answer: GetObjectOutputTypeDef) -> str:
+        version_id = answer.get("VersionId", "null")
+        if version_id == "null":
+            # Without versions nothing holds still: what is copied could be something else than what was verified (I2).
+            raise TransientError(
+                f"The staging bucket {self._bucket} is not versioned.", remedy="Turn its versioning on again."
+            )
+        return version_id
+
+    def _get(self, key: StagingNarInfoKey | StagingNarKey) -> str:
+        return f"GetObject of s3://{self._bucket}/{key}"
+
+
+def read_chunks(body: StreamingBody, operation: str) -> Iterator[bytes]:
+    """Yield what ``body`` holds; an answer that breaks off is :class:`TransientError`, never the end of the data."""
+    with aws_call(operation):
+        yield from body.iter_chunks(CHUNK_SIZE)

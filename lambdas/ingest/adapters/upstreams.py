@@ -1,0 +1,79 @@
+"""Trusted upstreams: other binary caches, asked over HTTP, believed only under their configured keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from nixcache.errors import PermanentError, TransientError
+from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
+from nixcache.store_path import StoreDir, StorePath
+from protocol.keys import CacheNarInfoKey
+from protocol.settings import Upstream
+
+ABSENT: Final = frozenset((HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE))
+"""403 is how an S3 bucket that may not be listed says 404."""
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 15.0
+_ATTEMPTS = urllib3.Retry(
+    total=3,
+    backoff_factor=0.2,
+    status_forcelist=(429, 500, 502, 503, 504),
+    raise_on_status=False,
+    # An answer that asks to come back in an hour would hold the whole function for an hour: the queue does the waiting.
+    respect_retry_after_header=False,
+)
+
+
+class HttpUpstreams:
+    """Any number of upstreams."""
+
+    def __init__(self, upstreams: Sequence[Upstream], store_dir: StoreDir, *, connections: int) -> None:
+        """Ask ``upstreams`` in their order, over at most ``connections`` connections kept open to each."""
+        self._upstreams = upstreams
+        self._store_dir = store_dir
+        self._http = urllib3.PoolManager(
+            maxsize=connections, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=_ATTEMPTS
+        )
+
+    def have(self, path: StorePath) -> bool:
+        """See :class:`lambdas.ingest.ports.Upstreams`. One that is down is no answer, unless another has the path."""
+        failure: TransientError | None = None
+        for upstream in self._upstreams:
+            try:
+                if self._has(upstream, path):
+                    return True
+            except TransientError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return False
+
+    def _has(self, upstream: Upstream, path: StorePath) -> bool:
+        data = self._fetch(f"{upstream.url}/{CacheNarInfoKey(path.hash_part)}")
+        if data is None:
+            return False
+        try:
+            narinfo = NarInfo.parse(data, self._store_dir)
+        except PermanentError:
+            return False  # clients could not use it either
+        return narinfo.store_path == path and any(narinfo.is_signed_by(key) for key in upstream.public_keys)
+
+    def _fetch(self, url: str) -> bytes | None:
+        try:
+            answer = self._http.request("GET", url, headers={"Cache-Control": "no-cache"}, preload_content=False)
+            try:
+                data = answer.read(MAX_NARINFO_SIZE + 1)
+            finally:
+                answer.close()
+        except HTTPError as error:
+            raise TransientError(f"{url} cannot be fetched: {error}.", remedy="It is tried again.") from error
+        if answer.status == HTTPStatus.OK:
+            return data
+        if answer.status in ABSENT:
+            return None
+        raise TransientError(f"{url} answers {answer.status}.", remedy="It is tried again.")

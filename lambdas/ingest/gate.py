@@ -1,0 +1,67 @@
+"""*Gate*: whether everything that a store object references is published here or in a trusted upstream (I4)."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from lambdas.ingest.ports import Cache, Upstreams
+from nixcache.store_path import StorePath
+
+LOOK_UPS_AT_ONCE: Final = 16
+"""Look-ups in flight. A narinfo may hold 20,000 references: one after the other, they would outlast the function."""
+NAMED_AT_MOST: Final = 64
+"""References that are looked at before it is asked whether one is missing, and so the most that a verdict names."""
+REMEMBERED_PATHS: Final = 65_536
+"""Present paths that are remembered; memory is bounded."""
+REMEMBERED_SECONDS: Final = 300.0
+"""For how long: whoever deletes from the cache can rely on nobody taking a path as present for longer."""
+
+
+class Gate:
+    """Looks references up. Presence is remembered, as thousands share one libc; absence never: it may end any time."""
+
+    def __init__(self, cache: Cache, upstreams: Upstreams, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Look into ``cache`` first, then into ``upstreams``; ``monotonic`` tells seconds."""
+        self._cache = cache
+        self._upstreams = upstreams
+        self._monotonic = monotonic
+        self._present_until: OrderedDict[StorePath, float] = OrderedDict()
+
+    def missing(self, references: Sequence[StorePath]) -> tuple[StorePath, ...]:
+        """Return those of ``references`` that are nowhere; where they are many, the first :data:`NAMED_AT_MOST`'s."""
+        unknown = [path for path in references if not self._is_remembered(path)]
+        for start in range(0, len(unknown), NAMED_AT_MOST):
+            if absent := self._absent(unknown[start : start + NAMED_AT_MOST]):
+                return absent
+        return ()
+
+    def _absent(self, paths: Sequence[StorePath]) -> tuple[StorePath, ...]:
+        if len(paths) == 1:
+            answers = [self._is_present(paths[0])]
+        else:
+            with ThreadPoolExecutor(min(LOOK_UPS_AT_ONCE, len(paths))) as pool:
+                answers = list(pool.map(self._is_present, paths))
+        for path, present in zip(paths, answers, strict=True):
+            if present:
+                self._remember(path)
+        return tuple(path for path, present in zip(paths, answers, strict=True) if not present)
+
+    def _is_present(self, path: StorePath) -> bool:
+        published = self._cache.find(path.hash_part)
+        # The name counts as well: a client refuses a narinfo whose StorePath is not the one that it asked for.
+        if published is not None and published.narinfo.store_path == path:
+            return True
+        return self._upstreams.have(path)
+
+    def _is_remembered(self, path: StorePath) -> bool:
+        return self._present_until.get(path, 0.0) > self._monotonic()
+
+    def _remember(self, path: StorePath) -> None:
+        self._present_until[path] = self._monotonic() + REMEMBERED_SECONDS
+        self._present_until.move_to_end(path)
+        while len(self._present_until) > REMEMBERED_PATHS:
+            self._present_until.popitem(last=False)

@@ -1,0 +1,45 @@
+"""What Lambda calls: a batch of queue messages in, the ids of those that must come again out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.ingest.adapters.clients import Clients
+from lambdas.ingest.delivery import Delivery
+from lambdas.ingest.wiring import build_delivery
+from protocol.settings import IngestSettings
+
+Handler: TypeAlias = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
+
+
+def start() -> Delivery:
+    """Put ingest together as the environment says; raises :class:`PermanentError` (``settings-malformed``)."""
+    return build_delivery(IngestSettings.from_environment(os.environ), Clients.connect())
+
+
+def make_handler(start_container: Callable[[], Delivery]) -> Handler:
+    """Return a handler that calls ``start_container`` at its first event, and keeps what that returns."""
+    started = cache(start_container)
+
+    def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+        delivery = started()
+
+        def take(record: SQSRecord) -> None:
+            delivery.take(record.message_id, record.body)
+
+        # A batch that failed as a whole is reported like any other: an invocation error would say less, and alarm.
+        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+        return process_partial_response(event=event, record_handler=take, processor=processor, context=context)
+
+    return handle
+
+
+handler = make_handler(start)

@@ -1,0 +1,73 @@
+"""*Sign* and *publish*: the NAR, then the narinfo, which is the commit point, then what only a winner may write."""
+
+from __future__ import annotations
+
+from lambdas.ingest.claim import Claim
+from lambdas.ingest.outcome import Outcome, committed, compare
+from lambdas.ingest.ports import Cache, PinnedNar, SigningKeys
+from nixcache.errors import Code, PermanentError, TransientError
+from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
+from nixcache.verify import Limits, VerifiedStoreObject, verify
+from protocol.keys import NarFile
+from protocol.verdicts import Published, ServiceCode
+
+
+class Publisher:
+    """Writes to the cache. All that it writes comes from verified values; no text of a builder's does (I5)."""
+
+    def __init__(self, cache: Cache, signing_keys: SigningKeys) -> None:
+        """Sign with what ``signing_keys`` gives; write to ``cache``."""
+        self._cache = cache
+        self._signing_keys = signing_keys
+
+    def publish(self, claim: Claim, verified: VerifiedStoreObject, nar: PinnedNar) -> Outcome:
+        """Make ``verified`` visible, unless somebody else was faster; ``nar`` is what it was read from (I2).
+
+        Raises :class:`PermanentError` (``nar-missing``) when that version was deleted meanwhile.
+        """
+        narinfo = verified.narinfo((self._signing_keys.current().sign(verified),))
+        if len(narinfo.render()) > MAX_NARINFO_SIZE:
+            # Ours is a little longer than the builder's, and whoever looks this path up reads no more than the limit.
+            raise PermanentError(
+                Code.TOO_LARGE, "The narinfo has no room for a signature.", remedy="Reference fewer paths.", field="Sig"
+            )
+        self._cache.ensure_cache_info()
+        if not self._cache.copy_nar(nar, NarFile.of(verified.file_hash, verified.compression)):
+            raise nar_missing(nar.key.file)
+        if self._cache.commit(narinfo, claim.submission.digest):
+            outcome = committed(narinfo)
+        else:
+            published = self._cache.find(claim.hash_part)
+            if published is None:
+                raise TransientError(f"{claim.hash_part}.narinfo was in the way and is gone again.")
+            outcome = compare(claim, published)
+        if isinstance(outcome.verdict, Published):
+            # Not before the commit: a listing has no condition to lose by, and the loser of a race, with other
+            # contents, would leave its own beside the winner's narinfo (docs/adr/0020).
+            self._put_listing(verified)
+        return outcome
+
+    def complete(self, narinfo: NarInfo) -> None:
+        """Write the listing that a crash right after the commit left out, from the published NAR itself."""
+        if self._cache.has_listing(narinfo.store_path.hash_part):
+            return
+        try:
+            with self._cache.nar(NarFile.parse_url(narinfo.url)) as chunks:
+                self._put_listing(verify(narinfo, chunks, limits=Limits(max_nar_size=narinfo.nar_size)))
+        except PermanentError as error:
+            # Not the submission's fault, whatever it is: it must not be told so.
+            raise TransientError(f"The published {narinfo.store_path.base_name} does not verify: {error}") from error
+
+    def _put_listing(self, verified: VerifiedStoreObject) -> None:
+        if verified.listing is not None:
+            self._cache.put_listing(verified.store_path.hash_part, verified.listing)
+
+
+def nar_missing(file: NarFile) -> PermanentError:
+    """Return the error for a submission whose NAR is not in staging."""
+    return PermanentError(
+        ServiceCode.NAR_MISSING,
+        f"{file.url} is not in the staging bucket.",
+        remedy="Upload the NAR first, and its narinfo after it.",
+        field="URL",
+    )

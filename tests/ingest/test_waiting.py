@@ -1,0 +1,205 @@
+"""I4 and I6: nothing is visible before its references are, and whoever waits for them is always woken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lambdas.ingest.gate import NAMED_AT_MOST
+from nixcache.store_path import StorePath
+from protocol.keys import StagingNarInfoKey, WaitingKey
+from protocol.verdicts import Duplicate, Published, Rejected, Waiting
+from tests.ingest.requests_log import RequestsLog
+from tests.ingest.store_objects import Builder, StoreObject, store_path
+from tests.ingest.world import ALICE, BOB, KEY, World, connect, sqs_event
+
+PUBLISHED = Published((KEY.name,))
+
+
+def _waiting_keys(world: World) -> list[str]:
+    return world.keys(world.settings.ledger_bucket, "waiting/")
+
+
+def test_a_submission_waits_for_its_references_and_says_for_which(world: World, builder: Builder) -> None:
+    present, one, two = builder.build("present"), builder.build("one"), builder.build("two")
+    top = builder.build("top", [present, one, two])
+    world.submit(present)
+    world.submit(top)
+    world.run()
+    assert world.verdict(top.path) == Waiting(tuple(sorted((one.path, two.path))))
+    assert world.published(top.path) is None
+    assert world.keys(world.settings.cache_bucket, "nar/") == [
+        f"nar/{present.narinfo.file_hash.nix32}.nar.zst" if present.narinfo.file_hash else ""
+    ]
+
+
+def test_who_waits_is_woken_and_leaves_nothing_behind(world: World, builder: Builder) -> None:
+    one, two = builder.build("one"), builder.build("two")
+    top = builder.build("top", [one, two])
+    world.submit(top, BOB)
+    world.run()
+    world.submit(two)
+    world.run()
+    assert world.published(top.path) is None
+    world.submit(one)
+    world.run()
+    assert world.verdict(top.path, BOB) == PUBLISHED
+    assert _waiting_keys(world) == []
+    world.check_cache()
+
+
+def test_a_chain_that_arrives_backwards(world: World, builder: Builder) -> None:
+    chain: list[StoreObject] = []
+    for number in range(8):
+        chain.append(builder.build(f"link-{number}", chain[-1:]))
+    for thing in reversed(chain):
+        world.submit(thing)
+    world.run()
+    assert [world.verdict(thing.path) for thing in chain] == [PUBLISHED] * 8
+    assert _waiting_keys(world) == []
+    world.check_cache()
+
+
+@pytest.mark.parametrize("order", [(3, 1, 2, 0), (3, 2, 0, 1), (1, 3, 0, 2), (2, 1, 0, 3)])
+def test_a_diamond_in_any_order(world: World, builder: Builder, order: tuple[int, ...]) -> None:
+    bottom = builder.build("bottom")
+    left, right = builder.build("left", [bottom]), builder.build("right", [bottom])
+    things = [bottom, left, right, builder.build("top", [left, right])]
+    container = world.container()
+    for position in order:
+        world.submit(things[position], BOB if position % 2 else ALICE)
+        world.run(container)
+    for position, thing in enumerate(things):
+        assert world.verdict(thing.path, BOB if position % 2 else ALICE) == PUBLISHED
+    assert _waiting_keys(world) == []
+    world.check_cache()
+
+
+@pytest.mark.parametrize("moment", range(7))
+def test_a_reference_that_is_published_meanwhile(world: World, builder: Builder, moment: int) -> None:
+    """I6: before, between and after the waiter's own requests, no wake-up is lost and the result ends final.
+
+    The waiter's requests: its narinfo, whether it is published, the look-up, the marker, the result, the second look.
+    """
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(leaf)
+    leaf_messages = world.take_messages()
+    world.submit(top)
+    top_messages = world.take_messages()
+    clients = connect(world.aws)
+
+    def publish_and_wake(number: int, _: str) -> None:
+        if number == moment and leaf_messages:
+            assert world.container()(sqs_event(*leaf_messages)) == []
+            leaf_messages.clear()
+            world.run()  # the wake-up, if there is one, is handled at once by another container
+
+    RequestsLog(clients, before=publish_and_wake)
+    assert world.container(clients)(sqs_event(*top_messages)) == []
+    publish_and_wake(moment, "")
+    assert leaf_messages == []
+    assert world.verdict(top.path) == PUBLISHED
+    assert world.published(top.path) is not None
+    world.check_cache()
+
+
+def test_a_replaced_submission_is_judged_as_it_is_now(world: World, builder: Builder) -> None:
+    """A wake-up names no version: what the builder says now is what counts, and what its result is about."""
+    leaf = builder.build("leaf")
+    bad, good = builder.build("top", [leaf], text="bad"), builder.build("top", [leaf], text="good")
+    world.submit(bad.claiming(nar_hash=leaf.narinfo.nar_hash))
+    world.run()
+    version_id = world.submit(good)
+    world.take_messages()  # the event of the new one comes late
+    world.submit(leaf)
+    world.run()
+    assert world.result(good.path).version_id == version_id
+    assert world.verdict(good.path) == PUBLISHED
+
+
+def test_a_submission_that_expired_while_it_waited_is_told_so(world: World, builder: Builder) -> None:
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    world.admin.s3.delete_object(
+        Bucket=world.settings.staging_bucket, Key=str(StagingNarInfoKey(ALICE, top.path.hash_part))
+    )
+    world.submit(leaf)
+    world.run()
+    verdict = world.verdict(top.path)
+    assert isinstance(verdict, Rejected)
+    assert verdict.code == "narinfo-missing"
+
+
+def test_a_duplicate_wakes_too(world: World, builder: Builder) -> None:
+    """I6: the publisher may have died between its publication and the wake-up."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    world.submit(leaf)
+    messages = world.take_messages()
+    clients = connect(world.aws)
+
+    def die(_: int, operation: str) -> None:
+        if operation == "ListObjectsV2":
+            raise ConnectionError
+
+    RequestsLog(clients, before=die)
+    assert world.container(clients)(sqs_event(*messages)) == messages
+    assert world.published(leaf.path) is not None
+    world.submit(leaf, BOB)
+    world.run()
+    assert world.verdict(leaf.path, BOB) == Duplicate()
+    assert world.verdict(top.path) == PUBLISHED
+
+
+def test_many_waiters_are_woken_page_by_page(world: World, builder: Builder) -> None:
+    leaf = builder.build("leaf")
+    tops = [builder.build(f"top-{number}", [leaf]) for number in range(13)]
+    for top in tops:
+        world.submit(top)
+    world.run()
+    clients = connect(world.aws)
+    hooks: Any = clients.s3.meta.events
+    hooks.register("provide-client-params.s3.ListObjectsV2", lambda params, **_: {**params, "MaxKeys": 6})
+    log = RequestsLog(clients)
+    world.submit(leaf)
+    assert world.container(clients)(sqs_event(*world.take_messages())) == []
+    assert log.operations.count("ListObjectsV2") == 3
+    assert log.operations.count("SendMessageBatch") == 3
+    assert _waiting_keys(world) == []
+    wakes = world.take_messages()
+    assert {json.loads(wake)["submission"] for wake in wakes} == {f"alice/{top.path.hash_part}.narinfo" for top in tops}
+    assert world.container()(sqs_event(*wakes)) == []
+    assert {world.verdict(top.path) for top in tops} == {PUBLISHED}
+
+
+def test_a_reference_of_another_name_is_not_there(world: World, builder: Builder) -> None:
+    """I4: a client refuses a narinfo whose name is not the one that it asked for."""
+    leaf = builder.build("leaf")
+    world.submit(leaf)
+    renamed = StorePath(leaf.path.hash_part, "stone")
+    top = builder.build("top", [leaf]).claiming(references=(renamed,))
+    world.submit(top)
+    world.run()
+    assert world.verdict(top.path) == Waiting((renamed,))
+
+
+def test_very_many_references_are_named_up_to_a_limit(world: World, builder: Builder) -> None:
+    """A narinfo with thousands of references that nobody has costs a bounded number of requests, and one marker."""
+    nowhere = tuple(sorted(store_path("nowhere", str(number)) for number in range(1000)))
+    top = builder.build("top").claiming(references=nowhere)
+    clients = connect(world.aws)
+    log = RequestsLog(clients)
+    world.submit(top)
+    world.run(world.container(clients))
+    verdict = world.verdict(top.path)
+    assert isinstance(verdict, Waiting)
+    assert verdict.missing == nowhere[:NAMED_AT_MOST]
+    assert _waiting_keys(world) == [str(WaitingKey(nowhere[0].hash_part, ALICE, top.path.hash_part))]
+    assert len(log.operations) < NAMED_AT_MOST + 10
