@@ -11,7 +11,7 @@ from local.aws import ACCOUNT, REGION, UNCHECKED, Aws, Credentials
 from nixcache.signature import PublicKey
 from nixcache.signing import SecretKey
 from nixcache.store_path import StoreDir
-from protocol.delivery import MAX_RECEIVE_COUNT
+from protocol.delivery import MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT_SECONDS
 from protocol.keys import NARINFO_SUFFIX, PROVENANCE_PREFIX, RESULTS_PREFIX, WAITING_PREFIX, BuilderName
 from protocol.settings import IngestSettings, Upstream
 
@@ -55,14 +55,17 @@ def provision(
     builders: Iterable[BuilderName],
     max_nar_size: int,
     upstreams: tuple[Upstream, ...],
-    visibility_timeout: int,
+    first_retry_seconds: int,
 ) -> Deployment:
-    """Make everything, then turn IAM on. ``max_nar_size`` is in bytes, ``visibility_timeout`` in seconds."""
+    """Make everything, then turn IAM on.
+
+    ``max_nar_size`` is in bytes, ``first_retry_seconds`` as in :class:`IngestSettings`.
+    """
     sqs = aws.client("sqs", UNCHECKED)
     dead_letter_queue_url, dead_letter_queue_arn = _create_queue(sqs, _DEAD_LETTER_QUEUE)
     redrive = {"deadLetterTargetArn": dead_letter_queue_arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
     queue_url, queue_arn = _create_queue(
-        sqs, _QUEUE, {"VisibilityTimeout": str(visibility_timeout), "RedrivePolicy": json.dumps(redrive)}
+        sqs, _QUEUE, {"VisibilityTimeout": str(VISIBILITY_TIMEOUT_SECONDS), "RedrivePolicy": json.dumps(redrive)}
     )
     _create_buckets(aws, queue_arn)
 
@@ -74,6 +77,7 @@ def provision(
     deployment = Deployment(
         settings=IngestSettings(
             store_dir=store_dir,
+            first_retry_seconds=first_retry_seconds,
             staging_bucket=STAGING_BUCKET,
             cache_bucket=CACHE_BUCKET,
             ledger_bucket=LEDGER_BUCKET,
@@ -163,6 +167,15 @@ _INGEST_MAY: Sequence[Statement] = [
     # DeleteObjects, which moto asks for on the bucket as a whole, and AWS on each object.
     _allow(["s3:DeleteObject"], [f"arn:aws:s3:::{LEDGER_BUCKET}"]),
     # moto looks at the resource of S3 requests only, and has names of its own for batches, which AWS does not.
-    _allow(["sqs:ReceiveMessage", "sqs:DeleteMessage*", "sqs:GetQueueAttributes", "sqs:SendMessage*"], ["*"]),
+    _allow(
+        [
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage*",
+            "sqs:GetQueueAttributes",
+            "sqs:SendMessage*",
+            "sqs:ChangeMessageVisibility",
+        ],
+        ["*"],
+    ),
     _allow(["secretsmanager:GetSecretValue"], ["*"]),
 ]

@@ -14,7 +14,7 @@ from local.function import ExecutionEnvironment, Report
 from local.provision import Deployment, provision
 from nixcache.store_path import NIX_STORE, StoreDir
 from nixcache.verify import DEFAULT_MAX_NAR_SIZE
-from protocol.delivery import BATCH_SIZE, FUNCTION_TIMEOUT_SECONDS, VISIBILITY_TIMEOUT_SECONDS
+from protocol.delivery import BATCH_SIZE, FIRST_RETRY_SECONDS, FUNCTION_TIMEOUT_SECONDS
 from protocol.keys import BuilderName
 from protocol.settings import Upstream
 
@@ -39,11 +39,13 @@ class LocalService:
         builders: Sequence[BuilderName] = DEFAULT_BUILDERS,
         max_nar_size: int = DEFAULT_MAX_NAR_SIZE,
         upstreams: tuple[Upstream, ...] = (),
-        visibility_timeout: int = VISIBILITY_TIMEOUT_SECONDS,
+        first_retry_seconds: int = FIRST_RETRY_SECONDS,
         concurrency: int = DEFAULT_CONCURRENCY,
         log: IO[str] | None = None,
     ) -> None:
-        """``port`` is moto's (0: any free one), ``max_nar_size`` in bytes, ``visibility_timeout`` in seconds.
+        """``port`` is moto's (0: any free one), ``max_nar_size`` in bytes.
+
+        ``first_retry_seconds`` is how long a submission rests after its first trouble.
 
         ``concurrency`` is how many execution environments take batches at once.
         ``log`` (default: our standard error) takes what moto and the function say.
@@ -53,7 +55,7 @@ class LocalService:
         self._builders = builders
         self._max_nar_size = max_nar_size
         self._upstreams = upstreams
-        self._visibility_timeout = visibility_timeout
+        self._first_retry_seconds = first_retry_seconds
         self._concurrency = concurrency
         self._log = log
         self._stack = ExitStack()
@@ -71,7 +73,7 @@ class LocalService:
                 builders=self._builders,
                 max_nar_size=self._max_nar_size,
                 upstreams=self._upstreams,
-                visibility_timeout=self._visibility_timeout,
+                first_retry_seconds=self._first_retry_seconds,
             )
             settings = self.deployment.settings
             reader = self.aws.client("s3", self.deployment.reader)

@@ -10,7 +10,11 @@ FUNCTION_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest."""
 VISIBILITY_TIMEOUT_SECONDS: Final = 6 * FUNCTION_TIMEOUT_SECONDS
 """AWS asks for six times the function's time-out, so that throttling is not counted as receiving."""
-MAX_RECEIVE_COUNT: Final = 5
-"""Deliveries before a message goes to the dead-letter queue."""
+MAX_RECEIVE_COUNT: Final = 12
+"""Deliveries before a message goes to the dead-letter queue: with the delays below, seven hours of trouble."""
+FIRST_RETRY_SECONDS: Final = 15
+"""How long a submission rests that met trouble for the first time; each further time four times as long."""
+MAX_RETRY_SECONDS: Final = 3600
+"""The longest rest."""
 MAX_CONCURRENCY: Final = 10
 """Invocations at once: the event source's own limit, since reserved concurrency would fill the dead letters."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TypeVar
 
 from nixcache.errors import PermanentError
 from nixcache.signature import PublicKey
 from nixcache.store_path import NIX_STORE, StoreDir
 from nixcache.verify import DEFAULT_MAX_NAR_SIZE
+from protocol.delivery import FIRST_RETRY_SECONDS
+
+T = TypeVar("T")
 
 
 class SettingsCode(StrEnum):
@@ -39,7 +43,7 @@ class Upstream:
 class IngestSettings:
     """What the handler needs to know: bucket names, the queue's URL, the secret's name, the deployment's limits.
 
-    ``max_nar_size`` is in bytes.
+    ``max_nar_size`` is in bytes; ``first_retry_seconds`` is how long a submission rests after its first trouble.
     """
 
     staging_bucket: str
@@ -49,6 +53,7 @@ class IngestSettings:
     signing_secret_id: str
     store_dir: StoreDir = NIX_STORE
     max_nar_size: int = DEFAULT_MAX_NAR_SIZE
+    first_retry_seconds: int = FIRST_RETRY_SECONDS
     upstreams: tuple[Upstream, ...] = ()
 
     def to_environment(self) -> dict[str, str]:
@@ -61,6 +66,7 @@ class IngestSettings:
             "ASSAY_SIGNING_SECRET_ID": self.signing_secret_id,
             "ASSAY_STORE_DIR": self.store_dir.path,
             "ASSAY_MAX_NAR_SIZE": str(self.max_nar_size),
+            "ASSAY_FIRST_RETRY_SECONDS": str(self.first_retry_seconds),
             "ASSAY_UPSTREAMS": json.dumps(
                 [
                     {"url": upstream.url, "publicKeys": list(map(str, upstream.public_keys))}
@@ -72,28 +78,58 @@ class IngestSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> IngestSettings:
         """Read the variables; raises :class:`PermanentError` (``settings-malformed``) that names the wrong one."""
-        try:
-            return cls(
-                staging_bucket=environment["ASSAY_STAGING_BUCKET"],
-                cache_bucket=environment["ASSAY_CACHE_BUCKET"],
-                ledger_bucket=environment["ASSAY_LEDGER_BUCKET"],
-                queue_url=environment["ASSAY_QUEUE_URL"],
-                signing_secret_id=environment["ASSAY_SIGNING_SECRET_ID"],
-                store_dir=StoreDir(environment["ASSAY_STORE_DIR"]),
-                max_nar_size=int(environment["ASSAY_MAX_NAR_SIZE"]),
-                upstreams=_upstreams(json.loads(environment["ASSAY_UPSTREAMS"])),
-            )
-        except KeyError as error:
-            raise _malformed(f"{error.args[0]} is not set.", "Deploy the stack again: it sets all of them.") from error
-        except (ValueError, TypeError) as error:
-            raise _malformed(f"A setting cannot be read: {error}.", "Deploy the stack again.") from error
+        return cls(
+            staging_bucket=_read(environment, "ASSAY_STAGING_BUCKET", _name),
+            cache_bucket=_read(environment, "ASSAY_CACHE_BUCKET", _name),
+            ledger_bucket=_read(environment, "ASSAY_LEDGER_BUCKET", _name),
+            queue_url=_read(environment, "ASSAY_QUEUE_URL", _name),
+            signing_secret_id=_read(environment, "ASSAY_SIGNING_SECRET_ID", _name),
+            store_dir=_read(environment, "ASSAY_STORE_DIR", StoreDir),
+            max_nar_size=_read(environment, "ASSAY_MAX_NAR_SIZE", _size),
+            first_retry_seconds=_read(environment, "ASSAY_FIRST_RETRY_SECONDS", _seconds),
+            upstreams=_read(environment, "ASSAY_UPSTREAMS", _upstreams),
+        )
 
 
-def _upstreams(documents: list[dict[str, Any]]) -> tuple[Upstream, ...]:
-    return tuple(
-        Upstream(document["url"], tuple(map(PublicKey.parse, document["publicKeys"]))) for document in documents
-    )
+def _read(environment: Mapping[str, str], variable: str, parse: Callable[[str], T]) -> T:
+    """Parse one variable; whatever is wrong with it becomes an error that names it."""
+    try:
+        return parse(environment[variable])
+    except KeyError:
+        problem = "It is not set."
+    except PermanentError as error:
+        problem = f"{error.problem} {error.remedy}"
+    raise _malformed(problem, "Deploy the stack again: it sets all of them.", field=variable)
 
 
-def _malformed(problem: str, remedy: str) -> PermanentError:
-    return PermanentError(SettingsCode.SETTINGS_MALFORMED, problem, remedy=remedy)
+def _name(text: str) -> str:
+    if not text:
+        raise _malformed("It is empty.")
+    return text
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII):
+        raise _malformed(f"{text[:40]!r} is not a size in bytes.")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,3}", text, re.ASCII):
+        raise _malformed(f"{text[:40]!r} is not a number of seconds below 10,000.")
+    return int(text)
+
+
+def _upstreams(text: str) -> tuple[Upstream, ...]:
+    try:
+        return tuple(
+            Upstream(str(document["url"]), tuple(map(PublicKey.parse, map(str, document["publicKeys"]))))
+            for document in json.loads(text)
+        )
+    # RecursionError: what json raises for a document nested a thousand levels deep.
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _malformed(f'{text[:100]!r} is not a list of {{"url": …, "publicKeys": […]}}.') from error
+
+
+def _malformed(problem: str, remedy: str = "", *, field: str | None = None) -> PermanentError:
+    return PermanentError(SettingsCode.SETTINGS_MALFORMED, problem, remedy=remedy, field=field)

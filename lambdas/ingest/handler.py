@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.ingest.adapters.clients import Clients
-from lambdas.ingest.delivery import Delivery
+from lambdas.ingest.delivery import Delivery, Message
 from lambdas.ingest.wiring import build_delivery
 from protocol.settings import IngestSettings
 
@@ -33,7 +33,14 @@ def make_handler(start_container: Callable[[], Delivery]) -> Handler:
         delivery = started()
 
         def take(record: SQSRecord) -> None:
-            delivery.take(record.message_id, record.body)
+            delivery.take(
+                Message(
+                    message_id=record.message_id,
+                    receipt_handle=record.receipt_handle,
+                    receives=int(record.attributes.approximate_receive_count),
+                    body=record.body,
+                )
+            )
 
         # A batch that failed as a whole is reported like any other: an invocation error would say less, and alarm.
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

@@ -101,6 +101,9 @@ class Queue(Protocol):
     def wake(self, submissions: Iterable[StagingNarInfoKey]) -> None:
         """Have each of ``submissions`` judged again."""
 
+    def rest(self, receipt_handle: str, *, seconds: int) -> None:
+        """Have the message that was received as ``receipt_handle`` come again after ``seconds``."""
+
 
 class SigningKeys(Protocol):
     """Where the secret key comes from."""

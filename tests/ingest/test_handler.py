@@ -72,3 +72,24 @@ def test_memory_does_not_grow_with_the_nar(world: World) -> None:
         tracemalloc.stop()
     assert world.verdict(thing.path) == Published((KEY.name,))
     assert peak < 12 * CHUNK_SIZE
+
+
+@pytest.mark.parametrize(("receives", "seconds"), [(1, 15), (2, 60), (3, 240), (5, 3600), (12, 3600)])
+def test_trouble_is_met_again_soon_at_first_and_then_ever_more_rarely(
+    world: World, builder: Builder, receives: int, seconds: int
+) -> None:
+    """I6: and not only when the queue's visibility time-out is over, which has to be an hour and a half."""
+    world.admin.secrets.delete_secret(SecretId=world.settings.signing_secret_id, ForceDeleteWithoutRecovery=True)
+    world.submit(builder.build("leaf"))
+    [message] = world.admin.sqs.receive_message(QueueUrl=world.settings.queue_url)["Messages"]
+    event = sqs_event(message["Body"])
+    record = event["Records"][0]
+    record["receiptHandle"] = message["ReceiptHandle"]
+    record["attributes"]["ApproximateReceiveCount"] = str(receives)
+    asked: list[int] = []
+    world.admin.sqs.meta.events.register(
+        "provide-client-params.sqs.ChangeMessageVisibility",
+        lambda params, **_: asked.append(params["VisibilityTimeout"]),
+    )
+    assert world.container()(event) == [message["Body"]]
+    assert asked == [seconds]

@@ -24,7 +24,14 @@ Start = Callable[..., ExecutionEnvironment]
 
 
 def event(body: object) -> dict[str, Any]:
-    return {"Records": [{"messageId": "m", "body": json.dumps(body), "eventSource": "aws:sqs", "attributes": {}}]}
+    record = {
+        "messageId": "m",
+        "receiptHandle": "handle",
+        "body": json.dumps(body),
+        "eventSource": "aws:sqs",
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
+    return {"Records": [record]}
 
 
 TEST_EVENT = event({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "staging"})

@@ -27,6 +27,7 @@ ACTIONS = {
     "list_objects_v2": {"s3:ListBucket"},
     "put_object": {"s3:PutObject"},
     "send_message_batch": {"sqs:SendMessage"},
+    "change_message_visibility": {"sqs:ChangeMessageVisibility"},
     "upload_part_copy": {"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"},
 }
 

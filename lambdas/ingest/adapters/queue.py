@@ -18,7 +18,7 @@ MAX_BATCH: Final = 10
 
 
 class SqsQueue:
-    """Sends wake messages."""
+    """Sends wake messages, and says when a message comes again."""
 
     def __init__(self, sqs: SQSClient, url: str) -> None:
         """Send to the queue at ``url``."""
@@ -39,3 +39,10 @@ class SqsQueue:
                 )
             if failed := answer.get("Failed"):
                 raise TransientError(f"SendMessageBatch refused {len(failed)} messages: {failed[0]['Code']}.")
+
+    def rest(self, receipt_handle: str, *, seconds: int) -> None:
+        """See :class:`lambdas.ingest.ports.Queue`."""
+        with aws_call("ChangeMessageVisibility"):
+            self._sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
