@@ -18,7 +18,7 @@ demo: .venv/.ready ## Build, upload, verify, sign, install with real Nix; then a
 	@$(RUN) -m local demo
 
 test: setup ## Run the tests
-	@$(WITH_NODE) $(RUN) -m pytest -n 2 --dist loadgroup
+	@$(WITH_NODE) $(RUN) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.ready ## Check style, formatting, types and who imports whom
 	@$(RUN) -m ruff check

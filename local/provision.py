@@ -158,12 +158,9 @@ _INGEST_MAY: Sequence[Statement] = [
     _allow(["s3:GetObject", "s3:GetObjectVersion"], [_objects(STAGING_BUCKET)]),
     _allow(["s3:ListBucket", "s3:ListBucketVersions"], [f"arn:aws:s3:::{STAGING_BUCKET}"]),
     _allow(["s3:ListBucket"], [f"arn:aws:s3:::{bucket}" for bucket in (CACHE_BUCKET, LEDGER_BUCKET)]),
-    _allow(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], [_objects(CACHE_BUCKET)]),
-    _allow(
-        ["s3:GetObject", "s3:PutObject"],
-        [_objects(LEDGER_BUCKET, prefix) for prefix in (RESULTS_PREFIX, PROVENANCE_PREFIX)],
-    ),
-    _allow(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [_objects(LEDGER_BUCKET, WAITING_PREFIX)]),
+    _allow(["s3:GetObject", "s3:PutObject"], [_objects(CACHE_BUCKET)]),
+    _allow(["s3:PutObject"], [_objects(LEDGER_BUCKET, prefix) for prefix in (RESULTS_PREFIX, PROVENANCE_PREFIX)]),
+    _allow(["s3:PutObject", "s3:DeleteObject"], [_objects(LEDGER_BUCKET, WAITING_PREFIX)]),
     # DeleteObjects, which moto asks for on the bucket as a whole, and AWS on each object.
     _allow(["s3:DeleteObject"], [f"arn:aws:s3:::{LEDGER_BUCKET}"]),
     # moto looks at the resource of S3 requests only, and has names of its own for batches, which AWS does not.

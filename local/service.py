@@ -81,7 +81,6 @@ class LocalService:
             stop = threading.Event()
             for _ in range(self._concurrency):
                 self._start_poller(stack, stop)
-            stack.callback(stop.set)
             self._stack = stack.pop_all()
         return self
 
@@ -132,6 +131,7 @@ class LocalService:
         thread = threading.Thread(target=source.run, args=(stop,))
         thread.start()
         stack.callback(thread.join)
+        stack.callback(stop.set)  # before the join, also when a later start fails
 
     def _reporting(self, function: ExecutionEnvironment) -> Callable[[dict[str, Any]], object]:
         def invoke(event: dict[str, Any]) -> object:

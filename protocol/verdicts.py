@@ -18,6 +18,7 @@ class ServiceCode(StrEnum):
     HASH_PART_MISMATCH = "hash-part-mismatch"
     NARINFO_MISSING = "narinfo-missing"
     NAR_MISSING = "nar-missing"
+    OBJECT_UNREADABLE = "object-unreadable"
 
 
 class Kind(StrEnum):

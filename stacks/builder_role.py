@@ -43,6 +43,14 @@ class BuilderRole(iam.Role):
                 # PutObject covers every step of a multipart upload but giving it up.
                 actions=["s3:PutObject", "s3:AbortMultipartUpload"],
                 resources=[uploads],
+                # What ingest cannot read it cannot judge: nothing archived, no key that only the builder has.
+                conditions={
+                    "StringEqualsIfExists": {
+                        "s3:x-amz-storage-class": "STANDARD",
+                        "s3:x-amz-server-side-encryption": "AES256",
+                    },
+                    "Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "true"},
+                },
             )
         )
         self.add_to_policy(iam.PolicyStatement(sid="ReadOwnResults", actions=["s3:GetObject"], resources=[results]))

@@ -42,7 +42,7 @@ class PublishedNarInfo:
 
 
 class Staging(Protocol):
-    """The staging bucket, read only."""
+    """The staging bucket, read only; its objects may raise :class:`PermanentError` (``object-unreadable``)."""
 
     def narinfo(self, key: StagingNarInfoKey, version_id: str | None) -> StagedNarInfo | None:
         """Return that version (None: the current one), or None where there is none."""

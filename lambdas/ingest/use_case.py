@@ -60,12 +60,12 @@ class Ingest:
 
     def judge(self, submission: Submission) -> Verdict:
         """Take ``submission`` as far as it goes and tell all; raises :class:`TransientError` to be called again."""
-        staged = self._staging.narinfo(submission.key, submission.version_id)
-        if staged is None:
-            return self._tell(submission, None, Outcome(Rejected.because(_narinfo_missing(submission))))
-        submission = replace(submission, version_id=staged.version_id)
         store_path = None
         try:
+            staged = self._staging.narinfo(submission.key, submission.version_id)
+            if staged is None:
+                raise _narinfo_missing(submission)
+            submission = replace(submission, version_id=staged.version_id)
             claim = read_claim(submission, staged.data, self._store_dir)
             store_path = claim.narinfo.store_path
             outcome = self._judge(claim)

@@ -184,6 +184,27 @@ def test_no_nar(world: World, builder: Builder) -> None:
     assert _rejection(world, thing).code == "nar-missing"
 
 
+@pytest.mark.parametrize("archived", ["NAR", "narinfo"])
+def test_what_s3_does_not_hand_out(world: World, builder: Builder, archived: str) -> None:
+    """I6: a builder chooses how S3 stores its objects, and an archived one would be tried for ever."""
+    thing = builder.build("leaf")
+    keys = {
+        "NAR": (StagingNarKey(ALICE, NarFile.parse_url(thing.narinfo.url)), thing.file),
+        "narinfo": (StagingNarInfoKey(ALICE, thing.path.hash_part), thing.narinfo.render()),
+    }
+    for name, (key, data) in keys.items():
+        world.admin.s3.put_object(
+            Bucket=world.settings.staging_bucket,
+            Key=str(key),
+            Body=data,
+            StorageClass="GLACIER" if name == archived else "STANDARD",
+        )
+    world.run()
+    verdict = world.verdict(thing.path)
+    assert isinstance(verdict, Rejected)
+    assert verdict.code == "object-unreadable"
+
+
 def test_a_narinfo_that_is_gone_before_its_event(world: World, builder: Builder) -> None:
     thing = builder.build("leaf")
     version_id = world.submit(thing)

@@ -38,13 +38,6 @@ CONTEXT = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one worker, for the synthesis that they share."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("stacks"))
-
-
 @dataclass(frozen=True, slots=True)
 class Synthesis:
     """What `cdk synth` leaves: the template, the directory with the assets, and cdk-nag's report."""

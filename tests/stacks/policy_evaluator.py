@@ -142,8 +142,8 @@ def _condition(operator: str, wanted: str | float | list[str], present: str | No
     if operator == "ArnNotEquals":
         return present is None or not _matches(str(wanted), present)
     if present is None:
-        return False
-    match operator:
+        return operator.endswith("IfExists")
+    match operator.removesuffix("IfExists"):
         case "Bool" | "StringEquals":
             return present in _listed(wanted) if isinstance(wanted, list) else present == wanted
         case "StringLike" | "ArnEquals" | "ArnLike":

@@ -34,6 +34,7 @@ def _arn(bucket: str, key: object = "") -> str:
     [
         ("s3:PutObject", _arn("staging", StagingNarInfoKey(CI, HASH_PART)), {}),
         ("s3:PutObject", _arn("staging", StagingNarKey(CI, NAR)), {}),
+        ("s3:PutObject", _arn("staging", StagingNarKey(CI, NAR)), {"s3__x_amz_storage_class": "STANDARD"}),
         ("s3:AbortMultipartUpload", _arn("staging", StagingNarKey(CI, NAR)), {}),
         ("s3:GetObject", _arn("ledger", ResultKey(CI, HASH_PART)), {}),
         ("s3:ListBucket", _arn("ledger"), {"s3__prefix": str(ResultKey(CI, HASH_PART))}),
@@ -52,6 +53,14 @@ def test_a_builder_uploads_below_its_prefix_and_reads_its_results(
         pytest.param("s3:PutObject", _arn("staging", StagingNarKey(CI_2, NAR)), {}, id="another's NAR"),
         pytest.param("s3:PutObject", _arn("staging", CacheNarInfoKey(HASH_PART)), {}, id="outside every prefix"),
         pytest.param("s3:PutObject", _arn("staging", "ci"), {}, id="its prefix without the slash"),
+        *(
+            pytest.param("s3:PutObject", _arn("staging", StagingNarKey(CI, NAR)), context, id=f"what S3 {refuses}")
+            for refuses, context in (
+                ("hands out after hours", {"s3__x_amz_storage_class": "GLACIER"}),
+                ("cannot decrypt", {"s3__x_amz_server_side_encryption_customer_algorithm": "AES256"}),
+                ("may not decrypt", {"s3__x_amz_server_side_encryption": "aws:kms"}),
+            )
+        ),
         pytest.param("s3:PutObject", _arn("ledger", ResultKey(CI, HASH_PART)), {}, id="a verdict of its own making"),
         pytest.param("s3:PutObject", _arn("cache", CacheNarInfoKey(HASH_PART)), {}, id="the cache"),
         pytest.param(

@@ -10,15 +10,18 @@ from botocore.exceptions import ClientError
 
 from lambdas.ingest.adapters.aws_call import ABSENT, aws_call, error_code
 from lambdas.ingest.ports import PinnedNar, StagedNarInfo
-from nixcache.errors import TransientError
+from nixcache.errors import PermanentError, TransientError
 from nixcache.narinfo import MAX_NARINFO_SIZE
 from protocol.keys import StagingNarInfoKey, StagingNarKey
+from protocol.verdicts import ServiceCode
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
+UNREADABLE: Final = frozenset(("InvalidObjectState", "InvalidRequest"))
+"""How S3 says that an object is archived, or encrypted with a key that only its builder has: it never gets better."""
 CHUNK_SIZE: Final = 1024 * 1024
 """Bytes in memory at once while a NAR streams by."""
 
@@ -64,6 +67,12 @@ class S3Staging:
         except ClientError as error:
             if error_code(error) in ABSENT:
                 return None
+            if error_code(error) in UNREADABLE:
+                raise PermanentError(
+                    ServiceCode.OBJECT_UNREADABLE,
+                    f"S3 does not hand out {key}: {error_code(error)}.",
+                    remedy="Upload it in the default storage class and encryption.",
+                ) from error
             raise
 
     def _version(self, answer: GetObjectOutputTypeDef) -> str:
