@@ -1,0 +1,195 @@
+"""The builder's configuration: one small TOML file, each key overridden by an environment variable of its name.
+
+The file is ``/etc/assay/builder.toml`` or what ``ASSAY_CONFIG`` names; ``zstd_level`` in it is ``ASSAY_ZSTD_LEVEL`` in
+the environment, and so on. Region, endpoint and credentials are AWS's own variables and files, which boto3 reads.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hook.errors import BuilderCode
+from hook.post_build import DEFAULT_STATE_DIR
+from nixcache.errors import PermanentError
+from nixcache.store_path import StoreDir
+from protocol.keys import BuilderName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+DEFAULT_CONFIG_FILE = Path("/etc/assay/builder.toml")
+DEFAULT_ZSTD_LEVEL = 3
+MAX_ZSTD_LEVEL = 19
+"""Above it zstd's window outgrows what older Nix clients allocate."""
+KEYS = (
+    "builder",
+    "staging_bucket",
+    "ledger_bucket",
+    "cache_url",
+    "upstreams",
+    "state_dir",
+    "nix_bin_dir",
+    "zstd_level",
+)
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_URL = re.compile(r"https?://[!-~]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineConfig:
+    """What needs no service: where the queue is, and where Nix's programs are (``None``: on ``PATH``)."""
+
+    state_dir: Path
+    nix_bin_dir: Path | None
+    store_dir: StoreDir
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploaderConfig:
+    """What the uploader needs.
+
+    ``cache_url`` is where published narinfos are looked up; nothing between here and there may remember a 404, or a
+    look-up would hide what is published a moment later. ``upstreams`` are URLs of caches whose paths need no upload;
+    they should be those that the service trusts, or submissions wait for their references.
+    """
+
+    machine: MachineConfig
+    builder: BuilderName
+    staging_bucket: str
+    ledger_bucket: str
+    cache_url: str
+    upstreams: tuple[str, ...]
+    zstd_level: int
+
+
+def machine_config(environ: Mapping[str, str]) -> MachineConfig:
+    """Read what every command needs; raises :class:`PermanentError` (``config-invalid``)."""
+    return _machine(_Settings(environ), environ)
+
+
+def uploader_config(environ: Mapping[str, str]) -> UploaderConfig:
+    """Read everything; raises :class:`PermanentError` (``config-invalid``), naming source, key and what to do."""
+    settings = _Settings(environ)
+    return UploaderConfig(
+        machine=_machine(settings, environ),
+        builder=settings.required("builder", lambda value: BuilderName(_text(value))),
+        staging_bucket=settings.required("staging_bucket", _bucket),
+        ledger_bucket=settings.required("ledger_bucket", _bucket),
+        cache_url=settings.required("cache_url", _url),
+        upstreams=settings.optional("upstreams", _urls, ()),
+        zstd_level=settings.optional("zstd_level", _level, DEFAULT_ZSTD_LEVEL),
+    )
+
+
+def _machine(settings: _Settings, environ: Mapping[str, str]) -> MachineConfig:
+    return MachineConfig(
+        state_dir=settings.optional("state_dir", _absolute, Path(DEFAULT_STATE_DIR)),
+        nix_bin_dir=settings.optional("nix_bin_dir", _absolute, None),
+        # Nix's own variable, so that both always speak of the same store.
+        store_dir=StoreDir(environ.get("NIX_STORE_DIR") or "/nix/store"),
+    )
+
+
+class _Settings:
+    """Raw values and where each came from."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        named = environ.get("ASSAY_CONFIG")
+        self._file = Path(named) if named else DEFAULT_CONFIG_FILE
+        self._values: dict[str, tuple[Any, str]] = {}
+        for key, value in self._read_file(must_exist=bool(named)).items():
+            if key not in KEYS:
+                raise _invalid(str(self._file), key, "is no setting", f"Known are {', '.join(KEYS)}.")
+            self._values[key] = (value, str(self._file))
+        for key in KEYS:
+            variable = _variable(key)
+            if environ.get(variable):
+                self._values[key] = (environ[variable], variable)
+
+    def required(self, key: str, parse: Callable[[Any], T]) -> T:
+        if key not in self._values:
+            raise _invalid(str(self._file), key, "is not set", f"Set it there, or {_variable(key)} in the environment.")
+        return self._parsed(key, parse)
+
+    def optional(self, key: str, parse: Callable[[Any], T], default: T) -> T:
+        return self._parsed(key, parse) if key in self._values else default
+
+    def _parsed(self, key: str, parse: Callable[[Any], T]) -> T:
+        value, where = self._values[key]
+        try:
+            return parse(value)
+        except PermanentError as error:
+            raise _invalid(where, key, error.problem, error.remedy) from error
+        except (ValueError, TypeError) as error:
+            raise _invalid(where, key, f"{value!r} will not do", str(error)) from error
+
+    def _read_file(self, *, must_exist: bool) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self._file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            if must_exist:
+                raise _invalid(str(self._file), None, "there is no such file", "Correct ASSAY_CONFIG.") from None
+            return {}
+        except OSError as error:
+            raise _invalid(
+                str(self._file), None, str(error.strerror), "Make the file readable for this user."
+            ) from error
+        except ValueError as error:
+            raise _invalid(str(self._file), None, f"not TOML: {error}", 'Write one key = "value" a line.') from error
+
+
+def _variable(key: str) -> str:
+    return f"ASSAY_{key.upper()}"
+
+
+def _invalid(where: str, key: str | None, problem: str, remedy: str) -> PermanentError:
+    place = f"{where}, {key}" if key and where != _variable(key) else where
+    return PermanentError(BuilderCode.CONFIG_INVALID, f"{place}: {problem.rstrip('.')}.", remedy=remedy)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("Give a text in quotes.")
+    return value
+
+
+def _bucket(value: object) -> str:
+    if not _BUCKET.fullmatch(_text(value)):
+        raise ValueError("Give the bucket's name alone: 3 to 63 characters of a-z, 0-9, dot and dash.")
+    return str(value)
+
+
+def _url(value: object) -> str:
+    if not _URL.fullmatch(_text(value)):
+        raise ValueError("Give a URL that begins with https:// or http://.")
+    return str(value).rstrip("/")
+
+
+def _urls(value: object) -> tuple[str, ...]:
+    words = value.split() if isinstance(value, str) else value
+    if not isinstance(words, list):
+        raise TypeError("Give a list of URLs.")
+    return tuple(_url(word) for word in words)
+
+
+def _absolute(value: object) -> Path:
+    path = Path(_text(value))
+    if not path.is_absolute():
+        raise ValueError("Give an absolute path: the hook runs in another directory.")
+    return path
+
+
+def _level(value: object) -> int:
+    level = int(value) if isinstance(value, str) else value
+    # bool is an int to Python, and never one to whoever writes `true`.
+    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= MAX_ZSTD_LEVEL:
+        raise ValueError(f"Give a whole number from 1 (fastest) to {MAX_ZSTD_LEVEL} (smallest).")
+    return level

@@ -1,0 +1,146 @@
+"""A queue entry: one store path on its way, and how far it has come."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+
+from hook.errors import BuilderCode
+from nixcache.errors import PermanentError
+from nixcache.store_path import StorePath
+
+if TYPE_CHECKING:
+    from nixcache.store_path import StoreDir
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """To be uploaded, not before ``next_attempt_at`` (seconds since the epoch).
+
+    ``problem`` ended the last of ``tries`` in vain; ``uploads`` counts submissions that the service could not find.
+    """
+
+    state: ClassVar = "queued"
+    tries: int = 0
+    next_attempt_at: float = 0
+    problem: str = ""
+    uploads: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """In staging as exactly this version; the verdict is awaited.
+
+    ``staged_at`` is S3's clock, ``since`` ours (seconds since the epoch). ``waits_for`` are the references that the
+    service itself waits for; ``uploads`` counts this submission and those before it that were lost.
+    """
+
+    state: ClassVar = "submitted"
+    version_id: str
+    staged_at: datetime
+    since: float
+    uploads: int
+    waits_for: tuple[StorePath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Will not be published as it is: kept until somebody has read why, and builds or pushes it again."""
+
+    state: ClassVar = "rejected"
+    code: str
+    problem: str
+    since: float
+
+
+Progress: TypeAlias = Queued | Submitted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``queued_at`` is in seconds since the epoch."""
+
+    path: StorePath
+    queued_at: float
+    progress: Progress
+
+    def document(self, store_dir: StoreDir) -> dict[str, Any]:
+        """Return the entry as plain data: its file's contents, and what ``assay status --json`` shows of it."""
+        return {
+            "schema": SCHEMA,
+            "storePath": store_dir.render(self.path),
+            "queuedAt": self.queued_at,
+            "state": self.progress.state,
+            **_details(self.progress),
+        }
+
+    @classmethod
+    def parse(cls, data: bytes, store_dir: StoreDir) -> Entry:
+        """Read an entry's file; raises :class:`PermanentError` (``queue-entry-malformed``)."""
+        try:
+            document = json.loads(data)
+            if document["schema"] == SCHEMA:
+                path = store_dir.parse(document["storePath"])
+                return cls(path, float(document["queuedAt"]), _progress(document))
+            problem = f"its schema is {document['schema']!r}, this version reads {SCHEMA}"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PermanentError) as error:
+            problem = repr(error)
+        raise PermanentError(
+            BuilderCode.QUEUE_ENTRY_MALFORMED,
+            f"A queue entry was set aside: {problem}.",
+            remedy="Push its path again with `assay push`, then delete it.",
+        )
+
+
+def _details(progress: Progress) -> dict[str, Any]:
+    match progress:
+        case Queued():
+            return {
+                "tries": progress.tries,
+                "nextAttemptAt": progress.next_attempt_at,
+                "problem": progress.problem,
+                "uploads": progress.uploads,
+            }
+        case Submitted():
+            return {
+                "uploads": progress.uploads,
+                "versionId": progress.version_id,
+                "stagedAt": progress.staged_at.isoformat(),
+                "since": progress.since,
+                "waitsFor": [path.base_name for path in progress.waits_for],
+            }
+        case Refused():
+            return {"code": progress.code, "problem": progress.problem, "since": progress.since}
+
+
+def _progress(document: dict[str, Any]) -> Progress:
+    match document["state"]:
+        case Queued.state:
+            return Queued(
+                tries=int(document["tries"]),
+                next_attempt_at=float(document["nextAttemptAt"]),
+                problem=str(document["problem"]),
+                uploads=int(document["uploads"]),
+            )
+        case Submitted.state:
+            return Submitted(
+                version_id=str(document["versionId"]),
+                staged_at=_time(document["stagedAt"]),
+                since=float(document["since"]),
+                uploads=int(document["uploads"]),
+                waits_for=tuple(map(StorePath.from_base_name, document["waitsFor"])),
+            )
+        case Refused.state:
+            return Refused(code=str(document["code"]), problem=str(document["problem"]), since=float(document["since"]))
+    raise ValueError(f"no state {document['state']!r}")
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return time

@@ -1,0 +1,425 @@
+"""The command line from build to verdict: what it does, what it says, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from hook import gc_roots
+from hook.entry import Queued, Refused, Submitted
+from hook.exit_code import ExitCode
+from hook.post_build import SPOOL_NEW, gc_roots_dir
+from nixcache.hashes import Hash
+from nixcache.narinfo import NarInfo
+from nixcache.store_path import StorePath
+from nixcache.verify import verify
+from protocol.verdicts import Conflict, Duplicate, Published, Rejected, Verdict, Waiting
+from tests.hook.builder import Builder, Ended
+from tests.hook.nix import derivation
+from tests.hook.service import Service
+
+_LIMITED = ("--timeout", "60")
+_AT_ONCE = ("--timeout", "0")
+_GRAPH = f"""
+let low = {derivation("low", "echo low > $out")};
+    middle = {derivation("middle", "echo ${low} > $out; echo $out > $dev", outputs="out dev")};
+    top = {derivation("top", "echo ${middle} ${middle.dev} > $out")};
+in [ low middle middle.dev top ]"""
+
+
+def _is_one_line(said: str) -> bool:
+    return said.startswith("assay: ") and said.count("\n") == 1
+
+
+def _rejected(problem: str = "Wrong.") -> Rejected:
+    return Rejected("nar-hash-mismatch", problem, "Build it again.", "NarHash", None)
+
+
+@pytest.mark.usefixtures("judging")
+def test_from_a_build_to_a_published_closure(builder: Builder, service: Service) -> None:
+    nix = builder.nix
+    built = nix.build(_GRAPH, hook=builder.install_hook())
+    ended = builder.assay("upload", "--once", *_LIMITED)
+    assert (ended.code, ended.err) == (ExitCode.DONE, "")
+    for path in built:
+        assert f"published {path.base_name}" in ended.out
+        narinfo, nar = service.submission(path, nix.store_dir)
+        verify(narinfo, [nar])
+    submitted = [line.split()[1] for line in ended.out.splitlines() if line.startswith("submitted ")]
+    assert submitted == [path.base_name for path in built], "references first"
+    assert builder.entries() == {}
+    assert gc_roots.rooted(builder.state_dir) == {}
+    nix.collect_garbage()
+    assert not any(nix.has(path) for path in built)
+
+
+@pytest.mark.usefixtures("judging")
+def test_only_the_root_is_queued_and_its_whole_closure_goes(builder: Builder, service: Service) -> None:
+    """Builds from before the hook was set up leave no gap in the cache."""
+    low, middle, dev, top = builder.nix.build(_GRAPH)
+    service.put_into_cache(middle.hash_part)
+    ended = builder.assay("push", builder.nix.full(top), *_LIMITED)
+    assert ended.code == ExitCode.DONE
+    assert sorted(service.judged) == sorted([dev, top]), "what the cache has is left out, and so is what lies below it"
+    assert low.base_name not in ended.out
+
+
+@pytest.mark.usefixtures("judging")
+def test_an_upstream_s_paths_are_not_uploaded(builder: Builder, service: Service) -> None:
+    low, middle, dev, top = builder.nix.build(_GRAPH)
+    service.put_into_cache(low.hash_part)
+    # The upstream has what our cache lacks.
+    builder.configure(ASSAY_UPSTREAMS=service.cache_url, ASSAY_CACHE_URL=f"{service.cache_url}/empty")
+    assert builder.assay("push", builder.nix.full(top), *_LIMITED).code == ExitCode.DONE
+    assert sorted(service.judged) == sorted([middle, dev, top])
+
+
+def test_a_path_that_is_published_already_is_done_at_once(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    service.put_into_cache(path.hash_part)
+    ended = builder.assay("push", builder.nix.full(path), *_AT_ONCE)
+    assert (ended.code, ended.out) == (ExitCode.DONE, f"already published {path.base_name}\n")
+    assert service.staged() == []
+    assert gc_roots.rooted(builder.state_dir) == {}
+
+
+def test_push_takes_symlinks_and_paths_inside_a_store_path(builder: Builder, service: Service, tmp_path: Path) -> None:
+    path = builder.nix.add("file", b"data")
+    service.put_into_cache(path.hash_part)
+    link = tmp_path / "result"
+    link.symlink_to(builder.nix.full(path))
+    for text in (str(link), f"{builder.nix.full(path)}/bin/x"):
+        assert f"already published {path.base_name}" in builder.assay("push", text, *_AT_ONCE).out
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        _rejected(),
+        Conflict(Hash.parse(f"sha256:{'0' * 64}"), Hash.parse(f"sha256:{'1' * 64}")),
+    ],
+    ids=["rejected", "conflict"],
+)
+def test_a_refusal_is_told_with_its_reason_kept_and_not_tried_again(
+    builder: Builder, service: Service, verdict: Verdict
+) -> None:
+    path = builder.nix.add("file", b"data")
+    with service.judging(builder.nix.store_dir, lambda _: verdict):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert ended.code == ExitCode.REFUSED
+    assert _is_one_line(ended.err)
+    assert f"rejected {path.base_name}: " in ended.err
+    assert isinstance(builder.entries()[path].progress, Refused)
+    assert gc_roots.rooted(builder.state_dir) == {}
+    staged = service.staged()
+    assert builder.assay("upload", "--once", *_AT_ONCE).code == ExitCode.DONE, "nothing is left to do in this run"
+    assert service.staged() == staged
+    status = builder.assay("status").out
+    assert status.startswith("rejected")
+    assert path.base_name in status
+    reason = "nar-hash-mismatch (NarHash): Wrong." if isinstance(verdict, Rejected) else "conflict: "
+    assert reason in ended.err
+    assert reason in status
+
+
+@pytest.mark.usefixtures("judging")
+def test_pushing_a_rejected_path_tries_it_again(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    builder.assay("push", builder.nix.full(path), *_AT_ONCE)
+    service.tell(path, _rejected())
+    builder.assay("upload", "--once", *_AT_ONCE)
+    ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert ended.code == ExitCode.DONE
+    assert builder.entries() == {}
+
+
+def test_a_duplicate_is_as_good_as_published(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    with service.judging(builder.nix.store_dir, lambda _: Duplicate()):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert ended.code == ExitCode.DONE
+    assert f"duplicate {path.base_name}" in ended.out
+
+
+def test_a_verdict_on_another_submission_is_not_ours(builder: Builder, service: Service) -> None:
+    """A result from last week, of a version that was rejected then."""
+    path = builder.nix.add("file", b"data")
+    service.tell(path, _rejected(), version_id="last-week")
+    ended = builder.assay("push", builder.nix.full(path), *_AT_ONCE)
+    assert ended.code == ExitCode.TIMED_OUT
+    progress = builder.entries()[path].progress
+    assert isinstance(progress, Submitted)
+    assert progress.version_id != "last-week"
+
+
+def test_no_verdict_in_time_keeps_everything_and_the_next_run_gets_it_without_uploading(
+    builder: Builder, service: Service
+) -> None:
+    built = builder.nix.build(_GRAPH, hook=builder.install_hook())
+    ended = builder.assay("upload", "--once", *_AT_ONCE)
+    assert ended.code == ExitCode.TIMED_OUT
+    assert _is_one_line(ended.err)
+    assert set(builder.entries()) == set(built)
+    assert len(gc_roots.rooted(builder.state_dir)) == len(built)
+    staged = service.staged()
+    for path in built:
+        service.tell(path, Published(("test-1",)))
+    assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE
+    assert service.staged() == staged
+
+
+def test_what_waits_for_a_rejected_path_is_not_waited_for(builder: Builder, service: Service) -> None:
+    low, middle, dev, top = builder.nix.build(_GRAPH)
+
+    def judge(narinfo: NarInfo) -> Verdict:
+        missing = tuple(path for path in narinfo.references if path != narinfo.store_path)
+        return Waiting(missing) if missing else _rejected()
+
+    with service.judging(builder.nix.store_dir, judge):
+        ended = builder.assay("push", builder.nix.full(top), *_LIMITED)
+    assert ended.code == ExitCode.REFUSED
+    entries = builder.entries()
+    assert isinstance(entries[low].progress, Refused)
+    waiting = entries[top].progress
+    assert isinstance(waiting, Submitted)
+    assert set(waiting.waits_for) == {middle, dev}
+    assert f"waits for {low.base_name} (which was rejected)" in builder.assay("status").out
+    # The operator mends it; the service then wakes those that waited, and so their verdicts are still asked for.
+    for path in (middle, dev, top):
+        service.tell(path, Published(("test-1",)))
+    assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE
+    assert set(builder.entries()) == {low}
+
+
+@pytest.mark.parametrize("code", ["nar-missing", "narinfo-missing"])
+def test_a_submission_that_staging_lost_is_uploaded_again(builder: Builder, service: Service, code: str) -> None:
+    """Its lifecycle rule took it while it waited."""
+    path = builder.nix.add("file", b"data")
+
+    def judge(_: NarInfo) -> Verdict:
+        submissions = [key for key in service.staged() if key.endswith(".narinfo")]
+        if len(submissions) == 1:
+            return Rejected(code, "It is gone.", "Upload it again.", None, None)
+        return Published(("test-1",))
+
+    with service.judging(builder.nix.store_dir, judge):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert (ended.code, ended.err) == (ExitCode.DONE, "")
+    assert ended.out.count("submitted ") == 2
+
+
+def test_a_conflict_with_the_same_nar_says_what_differs(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    same = Hash.parse(f"sha256:{'0' * 64}")
+    with service.judging(builder.nix.store_dir, lambda _: Conflict(same, same)):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert "with other references or another content address" in ended.err
+
+
+def test_a_submission_that_is_lost_every_time_is_given_up(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    lost = Rejected("nar-missing", "It is gone.", "Upload it again.", None, None)
+    with service.judging(builder.nix.store_dir, lambda _: lost):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert ended.code == ExitCode.REFUSED
+    assert ended.out.count("submitted ") == 3
+
+
+@pytest.fixture
+def path(builder: Builder) -> StorePath:
+    (path,) = builder.nix.build(derivation("x", "echo 1 > $out"), hook=builder.install_hook())
+    return path
+
+
+def _check_trouble(builder: Builder, path: StorePath, *said: str) -> Ended:
+    """What stands in the way is one clear line, with exit 4, and everything is kept in the queue."""
+    ended = builder.assay("upload", "--once", *_LIMITED)
+    assert ended.code == ExitCode.TROUBLE
+    assert _is_one_line(ended.err)
+    for part in said:
+        assert part in ended.err
+    assert path in builder.entries()
+    assert path.base_name in gc_roots.rooted(builder.state_dir)
+    return ended
+
+
+def test_trouble_missing_bucket(builder: Builder, path: StorePath) -> None:
+    builder.configure(ASSAY_STAGING_BUCKET="no-such-bucket")
+    _check_trouble(builder, path, "no-such-bucket", "NoSuchBucket", "Check the bucket's name")
+    progress = builder.entries()[path].progress
+    assert isinstance(progress, Queued)
+    assert (progress.tries, "NoSuchBucket" in progress.problem) == (1, True)
+    assert "NoSuchBucket" in builder.assay("status").out
+
+
+def test_trouble_no_network(builder: Builder, path: StorePath) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        builder.configure(AWS_ENDPOINT_URL=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        _check_trouble(builder, path, "Could not connect", "Check the network")
+
+
+def test_trouble_no_credentials(builder: Builder, path: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    _check_trouble(builder, path, "credentials", "Check the AWS credentials")
+
+
+def test_trouble_no_cache(builder: Builder, path: StorePath) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        builder.configure(ASSAY_CACHE_URL=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        _check_trouble(builder, path, "cannot be reached", "cache_url")
+
+
+def test_trouble_no_nix(builder: Builder, path: StorePath, tmp_path: Path) -> None:
+    builder.configure(ASSAY_NIX_BIN_DIR=str(tmp_path))
+    _check_trouble(builder, path, "nix-store cannot be started", "nix_bin_dir")
+
+
+def test_trouble_a_staging_bucket_without_versions(builder: Builder, path: StorePath, service: Service) -> None:
+    builder.configure(ASSAY_STAGING_BUCKET=service.ledger)
+    _check_trouble(builder, path, "keeps no versions", "staging_bucket")
+
+
+def test_trouble_a_profile_that_does_not_exist(builder: Builder, path: StorePath) -> None:
+    builder.configure(AWS_PROFILE="nobody")
+    _check_trouble(builder, path, "AWS cannot be set up", "nobody")
+
+
+def test_trouble_a_state_directory_that_cannot_be_written(builder: Builder) -> None:
+    builder.configure(ASSAY_STATE_DIR="/proc/assay")
+    ended = builder.assay("upload", "--once", *_LIMITED)
+    assert ended.code == ExitCode.TROUBLE
+    assert _is_one_line(ended.err)
+    assert "/proc/assay" in ended.err
+
+
+def test_trouble_once_it_is_over_the_queue_goes_on(builder: Builder, path: StorePath, service: Service) -> None:
+    builder.configure(ASSAY_STAGING_BUCKET="no-such-bucket")
+    _check_trouble(builder, path)
+    builder.configure(ASSAY_STAGING_BUCKET=service.staging)
+    with service.judging(builder.nix.store_dir):
+        assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE
+    assert builder.entries() == {}
+
+
+def test_a_ledger_that_cannot_be_read_is_told_while_waiting(builder: Builder) -> None:
+    path = builder.nix.add("file", b"data")
+    builder.configure(ASSAY_LEDGER_BUCKET="no-such-ledger")
+    ended = builder.assay("push", builder.nix.full(path), "--timeout", "1")
+    assert ended.code == ExitCode.TROUBLE
+    assert ended.err.count("NoSuchBucket") == 1
+    assert isinstance(builder.entries()[path].progress, Submitted)
+
+
+def test_a_vanished_path_is_one_line_and_stops_nobody(builder: Builder, service: Service) -> None:
+    gone, kept = builder.nix.build(
+        f"[ {derivation('gone', 'echo 1 > $out')} {derivation('kept', 'echo 2 > $out')} ]", hook=builder.install_hook()
+    )
+    for root in Path(gc_roots_dir(str(builder.state_dir))).iterdir():
+        if root.name == gone.base_name:
+            root.unlink()
+    builder.nix.collect_garbage()
+    with service.judging(builder.nix.store_dir):
+        ended = builder.assay("upload", "--once", *_LIMITED)
+    assert ended.code == ExitCode.REFUSED
+    assert _is_one_line(ended.err)
+    assert f"{builder.nix.full(gone)} is not in the store (any more)" in ended.err
+    assert service.judged == [kept]
+    assert isinstance(builder.entries()[gone].progress, Refused)
+
+
+def test_a_corrupt_path_is_one_line_and_what_needs_it_is_not_uploaded(builder: Builder, service: Service) -> None:
+    low, middle, dev, top = builder.nix.build(_GRAPH, hook=builder.install_hook())
+    file = Path(builder.nix.full(low))
+    file.chmod(0o644)
+    file.write_text("something else")
+    ended = builder.assay("upload", "--once", *_LIMITED)
+    assert ended.code == ExitCode.REFUSED
+    assert f"rejected {low.base_name}: path-corrupt: " in ended.err
+    assert f"it needs {low.base_name}, which cannot be uploaded" in ended.err
+    assert service.staged() == []
+    assert all(isinstance(builder.entries()[path].progress, Refused) for path in (low, middle, dev, top))
+
+
+def test_pushing_what_is_not_there_queues_nothing(builder: Builder) -> None:
+    ended = builder.assay("push", f"{builder.nix.store_dir.path}/{'0' * 32}-none", *_AT_ONCE)
+    assert ended.code == ExitCode.REFUSED
+    assert _is_one_line(ended.err)
+    assert builder.entries() == {}
+
+
+@pytest.mark.parametrize("text", ["/etc/passwd", "{store}/short", "{store}", "."])
+def test_pushing_what_is_no_store_path_is_wrong_usage(builder: Builder, text: str) -> None:
+    ended = builder.assay("push", text.format(store=builder.nix.store_dir.path), *_AT_ONCE)
+    assert ended.code == ExitCode.USAGE
+    assert _is_one_line(ended.err)
+    assert not (builder.state_dir / SPOOL_NEW).exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["push"], ["upload", "--timeout", "soon"], ["status", "more"]])
+def test_wrong_usage_exits_2(builder: Builder, arguments: list[str]) -> None:
+    ended = builder.assay(*arguments)
+    assert ended.code == ExitCode.USAGE
+    assert "usage: assay" in ended.err
+
+
+def test_wrong_configuration_exits_2_in_one_line(builder: Builder) -> None:
+    builder.configure(ASSAY_BUILDER="Not A Builder")
+    ended = builder.assay("upload", "--once")
+    assert ended.code == ExitCode.USAGE
+    assert _is_one_line(ended.err)
+    assert "ASSAY_BUILDER" in ended.err
+
+
+def test_help_names_every_command_key_and_exit_code(builder: Builder) -> None:
+    ended = builder.assay("--help")
+    assert ended.code == ExitCode.DONE
+    words = ["hook-script", "upload", "daemon", "status", "push", "builder", "staging_bucket", "ASSAY_CONFIG"]
+    assert [word for word in words if word not in ended.out] == []
+    for code in ExitCode:
+        assert f"  {code.value:<4} {code.meaning}" in ended.out
+
+
+def test_exit_codes_are_stable() -> None:
+    assert {code.name: code.value for code in ExitCode} == {
+        "DONE": 0,
+        "REFUSED": 1,
+        "USAGE": 2,
+        "TIMED_OUT": 3,
+        "TROUBLE": 4,
+        "INTERRUPTED": 130,
+    }
+
+
+def test_status_of_nothing(builder: Builder) -> None:
+    assert builder.assay("status") == Ended(0, "Nothing is queued.\n", "")
+
+
+def test_status_as_json_holds_what_the_text_holds(builder: Builder) -> None:
+    path = builder.nix.add("file", b"data")
+    builder.assay("push", builder.nix.full(path), *_AT_ONCE)
+    (builder.state_dir / SPOOL_NEW / "broken").write_text("x")
+    (builder.state_dir / "hook.log").write_text("2026-01-01T00:00:00Z assay: no space\n")
+    document = json.loads(builder.assay("status", "--json").out)
+    (entry,) = document["entries"]
+    assert (entry["storePath"], entry["state"], entry["uploads"]) == (builder.nix.full(path), "submitted", 1)
+    assert document["hookProblems"] == ["2026-01-01T00:00:00Z assay: no space"]
+    assert document["unreadable"][0]["file"].endswith("broken")
+    text = builder.assay("status").out
+    assert "awaits its verdict" in text
+    assert "no space" in text
+    assert "unreadable: " in text
+    builder.assay("upload", "--once", *_AT_ONCE)
+    assert "set aside: " in builder.assay("status").out
+
+
+def test_hook_script_prints_what_it_would_write(builder: Builder) -> None:
+    script = builder.assay("hook-script").out
+    assert script == builder.install_hook().read_text()
+    assert os.access(builder.install_hook(), os.X_OK)

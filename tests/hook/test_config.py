@@ -1,0 +1,131 @@
+"""Configuration: one file, each key overridden by a variable; what is wrong is said with its place and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hook.config import DEFAULT_ZSTD_LEVEL, machine_config, uploader_config
+from hook.errors import BuilderCode
+from nixcache.errors import PermanentError
+
+_WHOLE = """\
+builder = "ci-1"
+staging_bucket = "assay-staging-1"
+ledger_bucket = "assay-ledger-1"
+cache_url = "https://cache.example.org/"
+"""
+
+
+def _file(tmp_path: Path, text: str) -> dict[str, str]:
+    file = tmp_path / "builder.toml"
+    file.write_text(text)
+    return {"ASSAY_CONFIG": str(file)}
+
+
+def test_four_keys_are_enough(tmp_path: Path) -> None:
+    config = uploader_config(_file(tmp_path, _WHOLE))
+    assert str(config.builder) == "ci-1"
+    assert (config.staging_bucket, config.ledger_bucket) == ("assay-staging-1", "assay-ledger-1")
+    assert config.cache_url == "https://cache.example.org"
+    assert (config.upstreams, config.zstd_level) == ((), DEFAULT_ZSTD_LEVEL)
+    assert config.machine.state_dir == Path("/var/lib/assay")
+    assert config.machine.nix_bin_dir is None
+    assert config.machine.store_dir.path == "/nix/store"
+
+
+def test_every_other_key(tmp_path: Path) -> None:
+    more = """\
+upstreams = ["https://cache.nixos.org/", "http://10.0.0.1:5000/x"]
+state_dir = "/srv/assay"
+nix_bin_dir = "/usr/bin"
+zstd_level = 19
+"""
+    config = uploader_config({**_file(tmp_path, _WHOLE + more), "NIX_STORE_DIR": "/srv/store"})
+    assert config.upstreams == ("https://cache.nixos.org", "http://10.0.0.1:5000/x")
+    assert config.zstd_level == 19
+    assert config.machine.state_dir == Path("/srv/assay")
+    assert config.machine.nix_bin_dir == Path("/usr/bin")
+    assert config.machine.store_dir.path == "/srv/store"
+
+
+def test_the_environment_wins_over_the_file_and_is_enough_alone(tmp_path: Path) -> None:
+    variables = {
+        "ASSAY_BUILDER": "ci-2",
+        "ASSAY_STAGING_BUCKET": "other-staging",
+        "ASSAY_LEDGER_BUCKET": "other-ledger",
+        "ASSAY_CACHE_URL": "http://127.0.0.1:8080",
+        "ASSAY_UPSTREAMS": "https://a.example https://b.example",
+        "ASSAY_STATE_DIR": "/srv/ci",
+        "ASSAY_ZSTD_LEVEL": "1",
+    }
+    alone = uploader_config(variables)
+    assert alone == uploader_config({**_file(tmp_path, _WHOLE), **variables})
+    assert alone.upstreams == ("https://a.example", "https://b.example")
+    assert alone.zstd_level == 1
+
+
+def test_an_empty_variable_is_an_absent_one(tmp_path: Path) -> None:
+    assert str(uploader_config({**_file(tmp_path, _WHOLE), "ASSAY_BUILDER": ""}).builder) == "ci-1"
+
+
+def test_commands_that_need_no_service_need_no_configuration() -> None:
+    assert machine_config({}).state_dir == Path("/var/lib/assay")
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('builder = "CI 1"', "builder"),
+        ("builder = 1", "builder"),
+        ('staging_bucket = "s3://assay"', "staging_bucket"),
+        ('ledger_bucket = ""', "ledger_bucket"),
+        ('cache_url = "cache.example.org"', "cache_url"),
+        ('cache_url = "file:///srv/cache"', "cache_url"),
+        ('upstreams = ["cache.nixos.org"]', "upstreams"),
+        ("upstreams = 3", "upstreams"),
+        ('state_dir = "assay"', "state_dir"),
+        ("zstd_level = 20", "zstd_level"),
+        ("zstd_level = true", "zstd_level"),
+        ('zstd_level = "best"', "zstd_level"),
+        ("zstd_level = 3.5", "zstd_level"),
+        ('stagingBucket = "x"', "stagingBucket"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_and_key_and_what_to_do(tmp_path: Path, line: str, key: str) -> None:
+    kept = "".join(f"{other}\n" for other in _WHOLE.splitlines() if not other.startswith(f"{key} "))
+    with pytest.raises(PermanentError) as caught:
+        uploader_config(_file(tmp_path, kept + line))
+    assert caught.value.code is BuilderCode.CONFIG_INVALID
+    assert f"{tmp_path}/builder.toml, {key}: " in caught.value.problem
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("key", ["builder", "staging_bucket", "ledger_bucket", "cache_url"])
+def test_a_missing_key_is_named_with_both_ways_to_set_it(tmp_path: Path, key: str) -> None:
+    kept = "".join(f"{line}\n" for line in _WHOLE.splitlines() if not line.startswith(key))
+    with pytest.raises(PermanentError) as caught:
+        uploader_config(_file(tmp_path, kept))
+    assert f"builder.toml, {key}: is not set" in caught.value.problem
+    assert f"ASSAY_{key.upper()}" in caught.value.remedy
+
+
+def test_a_wrong_variable_is_named() -> None:
+    with pytest.raises(PermanentError, match="ASSAY_STATE_DIR: "):
+        machine_config({"ASSAY_STATE_DIR": "relative"})
+
+
+@pytest.mark.parametrize("text", ["builder: ci-1", 'builder = "a"\nbuilder = "b"', "builder = \xff"])
+def test_what_is_no_toml_is_said_so(tmp_path: Path, text: str) -> None:
+    environ = _file(tmp_path, "")
+    Path(environ["ASSAY_CONFIG"]).write_bytes(text.encode("latin-1"))
+    with pytest.raises(PermanentError, match=r"builder\.toml: not TOML"):
+        uploader_config(environ)
+
+
+def test_a_named_file_must_exist_and_be_a_file(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="there is no such file"):
+        machine_config({"ASSAY_CONFIG": str(tmp_path / "none.toml")})
+    with pytest.raises(PermanentError, match="Is a directory"):
+        machine_config({"ASSAY_CONFIG": str(tmp_path)})

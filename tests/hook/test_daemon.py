@@ -1,0 +1,131 @@
+"""The uploader as a process: beside others, through trouble, to a clean end, and after being killed (I6)."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from hook import gc_roots
+from hook.entry import Queued, Submitted
+from hook.exit_code import ExitCode
+from tests.hook.builder import Builder
+from tests.hook.nix import derivation
+from tests.hook.service import Service
+
+_PATIENCE = 90.0
+_NOISE = derivation("noise", "/usr/bin/head -c 60000000 /dev/urandom > $out")
+
+
+def _until(happened: Callable[[], object], *, what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@contextmanager
+def _daemon(builder: Builder) -> Iterator[None]:
+    """The daemon beside the test; it must end by itself, quietly, when it is asked to."""
+    process = builder.start("daemon")
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=_PATIENCE)[1]
+        assert process.returncode == ExitCode.DONE
+        assert "Traceback" not in said
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.usefixtures("judging")
+def test_the_daemon_takes_what_hooks_queue_while_it_runs(builder: Builder, service: Service) -> None:
+    hook = builder.install_hook()
+    with _daemon(builder):
+        for number in range(2):
+            builder.nix.build(derivation(f"n{number}", "echo $out > $out"), hook=hook)
+            _until(partial(_judged, service, number + 1), what="uploaded")
+        _until(lambda: not builder.entries(), what="the verdicts are in")
+    assert gc_roots.rooted(builder.state_dir) == {}
+
+
+def test_the_daemon_outlives_trouble_and_goes_on_when_it_is_over(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    builder.assay("push", builder.nix.full(path), "--timeout", "0")
+    builder.configure(ASSAY_STAGING_BUCKET=f"{service.staging}-later")
+    (second,) = builder.nix.build(derivation("x", "echo 1 > $out"), hook=builder.install_hook())
+
+    def postponed() -> bool:
+        entry = builder.entries()[second]
+        return isinstance(entry.progress, Queued) and "NoSuchBucket" in entry.progress.problem
+
+    with _daemon(builder):
+        _until(postponed, what="the trouble is remembered")
+        service.s3.create_bucket(Bucket=f"{service.staging}-later")
+        service.s3.put_bucket_versioning(
+            Bucket=f"{service.staging}-later", VersioningConfiguration={"Status": "Enabled"}
+        )
+        _until(lambda: isinstance(builder.entries()[second].progress, Submitted), what="it goes on by itself")
+
+
+@pytest.mark.usefixtures("judging")
+def test_a_second_uploader_leaves_the_work_to_the_first_and_follows_it(builder: Builder) -> None:
+    path = builder.nix.add("file", b"data")
+    with _daemon(builder):
+        _until((builder.state_dir / "uploader.lock").exists, what="the daemon owns the queue")
+        time.sleep(0.5)
+        ended = builder.assay("push", builder.nix.full(path), "--timeout", "30")
+        assert (ended.code, ended.err) == (ExitCode.DONE, "")
+        assert "another uploader works on" in ended.out
+        other = builder.assay("daemon")
+        assert other.code == ExitCode.TROUBLE
+        assert "another uploader" in other.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_large_upload_ends_it_without_a_trace(
+    builder: Builder, service: Service, how: signal.Signals
+) -> None:
+    (path,) = builder.nix.build(_NOISE, hook=builder.install_hook())
+    process = builder.start("upload", "--once")
+    _until(service.unfinished_uploads, what="the upload is under way")
+    process.send_signal(how)
+    said = process.communicate(timeout=_PATIENCE)[1]
+    assert process.returncode == ExitCode.INTERRUPTED, said
+    assert "Traceback" not in said
+    assert service.unfinished_uploads() == 0
+    assert builder.entries()[path].progress == Queued(), "an interruption is no failed try"
+
+
+def test_i6_killed_in_the_middle_the_next_uploader_completes(builder: Builder, service: Service) -> None:
+    built = builder.nix.build(
+        f"let noise = {_NOISE}; top = {derivation('top', 'echo ${noise} > $out')}; in [ noise top ]",
+        hook=builder.install_hook(),
+    )
+    for killed in range(1, 4):
+        process = builder.start("upload", "--once")
+        _until(partial(_has_left_over, service, killed), what="the upload is under way")
+        process.kill()
+        process.communicate()
+        assert set(builder.entries()) == set(built)
+        builder.nix.collect_garbage()
+    with service.judging(builder.nix.store_dir):
+        ended = builder.assay("upload", "--once", "--timeout", "60")
+    assert (ended.code, ended.err) == (ExitCode.DONE, "")
+    assert set(service.judged) == set(built)
+    assert builder.entries() == {}
+    assert gc_roots.rooted(builder.state_dir) == {}
+
+
+def _judged(service: Service, number: int) -> bool:
+    return len(service.judged) == number
+
+
+def _has_left_over(service: Service, number: int) -> bool:
+    """A killed uploader cannot clean up: its parts stay, until the bucket's lifecycle rule takes them."""
+    return service.unfinished_uploads() == number

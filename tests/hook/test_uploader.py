@@ -1,0 +1,217 @@
+"""The uploader a step at a time: what it remembers, how long it waits, whom it believes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import pytest
+
+from hook.entry import Entry, Queued, Submitted
+from hook.lookup import NarInfoLookup
+from hook.nix_store import NixStore
+from hook.queue import Queue
+from hook.report import Report
+from hook.staging import Staging
+from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, Ports, Uploader
+from hook.verdicts import Ledger
+from nixcache.errors import TransientError
+from nixcache.store_path import StorePath
+from nixcache.verify import verify
+from protocol.keys import ResultKey
+from protocol.verdicts import Published, Rejected, Verdict, Waiting
+from tests.hook.builder import Builder
+from tests.hook.nix import Nix, derivation
+from tests.hook.service import BUILDER, Service
+
+_REJECTED = Rejected("ca-mismatch", "Wrong.", "", "CA", None)
+
+
+@pytest.fixture
+def queue(builder: Builder) -> Iterator[Queue]:
+    queue = Queue(builder.state_dir, builder.nix.store_dir, report=Report())
+    with queue.owned():
+        yield queue
+
+
+@pytest.fixture
+def lookup(service: Service) -> Iterator[NarInfoLookup]:
+    with NarInfoLookup(service.cache_url, ()) as lookup:
+        yield lookup
+
+
+@pytest.fixture
+def uploader(queue: Queue, service: Service, lookup: NarInfoLookup) -> Uploader:
+    return _uploader(queue, service, lookup, service.staging)
+
+
+def _uploader(queue: Queue, service: Service, lookup: NarInfoLookup, bucket: str) -> Uploader:
+    ports = Ports(
+        queue=queue,
+        nix_store=NixStore(queue.store_dir),
+        lookup=lookup,
+        staging=Staging(service.s3, bucket),
+        ledger=Ledger(service.s3, service.ledger, BUILDER),
+    )
+    return Uploader(ports, builder=BUILDER, zstd_level=3, report=Report(), stop=Event())
+
+
+def _submitted(queue: Queue, path: StorePath, *, seconds_ago: float = 0) -> None:
+    now = datetime.now(UTC)
+    progress = Submitted(
+        version_id="ours", staged_at=now - timedelta(seconds=seconds_ago), since=time.time() - seconds_ago, uploads=1
+    )
+    queue.save(Entry(path, 0.0, progress))
+
+
+def test_trouble_postpones_ever_longer_with_jitter_and_never_for_ever(
+    queue: Queue, service: Service, lookup: NarInfoLookup, nix: Nix
+) -> None:
+    path = nix.add("file", b"data")
+    uploader = _uploader(queue, service, lookup, "no-such-bucket")
+    queue.save(Entry(path, 0.0, Queued()))
+    delays = []
+    for tries in range(1, 13):
+        before = time.time()
+        assert isinstance(uploader.upload_due(all_now=True), TransientError)
+        progress = queue.entries[path].progress
+        assert isinstance(progress, Queued)
+        assert progress.tries == tries
+        delays.append(progress.next_attempt_at - before)
+    assert FIRST_DELAY / 2 <= delays[0] <= FIRST_DELAY + 1
+    assert MAX_DELAY / 2 <= delays[-1] <= MAX_DELAY + 1
+    assert max(delays[-4:]) - min(delays[-4:]) > 1, "not in step"
+
+
+def test_what_is_postponed_is_left_alone_until_it_is_due(queue: Queue, uploader: Uploader, nix: Nix) -> None:
+    early, late, from_the_future = nix.add("early", b"1"), nix.add("late", b"2"), nix.add("future", b"3")
+    queue.save(Entry(early, 0.0, Queued(tries=1, next_attempt_at=time.time() - 1, problem="x")))
+    queue.save(Entry(late, 0.0, Queued(tries=1, next_attempt_at=time.time() + 60, problem="x")))
+    # Postponed by an hour: nothing is, so the clock was an hour fast then.
+    queue.save(Entry(from_the_future, 0.0, Queued(tries=1, next_attempt_at=time.time() + 3600, problem="x")))
+    assert uploader.upload_due() is None
+    assert isinstance(queue.entries[early].progress, Submitted)
+    assert isinstance(queue.entries[from_the_future].progress, Submitted)
+    assert isinstance(queue.entries[late].progress, Queued)
+
+
+def test_verdicts_are_asked_for_often_at_first_and_rarely_later(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    fresh, old = nix.add("fresh", b"1"), nix.add("old", b"2")
+    _submitted(queue, fresh)
+    _submitted(queue, old, seconds_ago=3600)
+    asked: list[str] = []
+    service.s3.meta.events.register(
+        "before-parameter-build.s3.GetObject", lambda params, **_: asked.append(params["Key"])
+    )
+    for _ in range(3):
+        uploader.poll()
+        time.sleep(0.05)
+    assert asked.count(str(ResultKey(BUILDER, old.hash_part))) == 1
+    assert asked.count(str(ResultKey(BUILDER, fresh.hash_part))) == 3
+
+
+@pytest.mark.parametrize("verdict", [Published(("k",)), _REJECTED])
+def test_where_another_machine_of_this_builder_overwrote_our_verdict_the_path_starts_anew(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix, verdict: Verdict
+) -> None:
+    """Then it is found in the cache, or gets a verdict of its own; without this it would wait for ever."""
+    path = nix.add("file", b"data")
+    _submitted(queue, path, seconds_ago=SUPERSEDED_SECONDS + 1)
+    service.tell(path, verdict, version_id="theirs")
+    assert uploader.poll() is None
+    assert queue.entries[path].progress == Queued()
+
+
+def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    young, older, waiting = (nix.add(name, name.encode()) for name in ("young", "older", "waiting"))
+    _submitted(queue, young, seconds_ago=SUPERSEDED_SECONDS - 30)
+    service.tell(young, _REJECTED, version_id="theirs")
+    service.tell(older, _REJECTED, version_id="last week's")
+    queue.save(
+        Entry(
+            older,
+            0.0,
+            Submitted(
+                version_id="ours",
+                staged_at=datetime.now(UTC) + timedelta(seconds=5),
+                since=time.time() - 2 * SUPERSEDED_SECONDS,
+                uploads=1,
+            ),
+        )
+    )
+    _submitted(queue, waiting, seconds_ago=2 * SUPERSEDED_SECONDS)
+    service.tell(waiting, Waiting((young,)), version_id="theirs")
+    uploader.poll()
+    assert all(isinstance(queue.entries[path].progress, Submitted) for path in (young, older, waiting))
+
+
+def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    path = nix.add("file", b"data")
+    _submitted(queue, path)
+    service.s3.put_object(Bucket=service.ledger, Key=str(ResultKey(BUILDER, path.hash_part)), Body=b"<html>")
+    trouble = uploader.poll()
+    assert trouble
+    assert "result document" in str(trouble)
+    assert isinstance(queue.entries[path].progress, Submitted)
+
+
+def test_two_paths_with_equal_contents_share_a_nar_and_both_hold(
+    queue: Queue, service: Service, lookup: NarInfoLookup, nix: Nix
+) -> None:
+    """The second overwrites the first one's NAR with other bytes (another level): neither may be refused for it."""
+    paths = nix.build(f"[ {derivation('a', 'echo same > $out')} {derivation('b', 'echo same > $out')} ]")
+    for level, path in zip((1, 19), paths, strict=True):
+        uploader = _uploader(queue, service, lookup, service.staging)
+        uploader._zstd_level = level
+        queue.save(Entry(path, 0.0, Queued()))
+        uploader.upload_due()
+    submissions = [service.submission(path, nix.store_dir) for path in paths]
+    assert len({narinfo.url for narinfo, _ in submissions}) == 1
+    for narinfo, nar in submissions:
+        verify(narinfo, [nar])
+
+
+def test_a_dependency_gets_an_entry_of_its_own_once_it_is_submitted(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    low = derivation("low", "echo low > $out")
+    (top,) = nix.build(f"let low = {low}; in {derivation('top', 'echo ${low} > $out')}")
+    queue.save(Entry(top, 0.0, Queued()))
+    uploader.upload_due()
+    assert queue.entries.keys() == nix.closure(top)
+    (dependency,) = queue.entries.keys() - {top}
+    queue.save(Entry(top, 0.0, Queued()))
+    before = len(service.staged())
+    uploader.upload_due()
+    assert len(service.staged()) == before + 2, f"{dependency.base_name} is on its way and not uploaded again"
+
+
+def test_trouble_in_the_middle_keeps_what_was_done_and_the_rest_queued(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    low = derivation("low", "echo low > $out")
+    paths = nix.build(f"let low = {low}; in [ low {derivation('top', 'echo ${low} > $out')} ]")
+    for path in paths:
+        queue.save(Entry(path, 0.0, Queued()))
+
+    def after_the_first_narinfo(params: dict[str, str], **_: object) -> None:
+        if params["Key"].endswith(".narinfo"):
+            params["Bucket"] = "no-such-bucket" if service.staged() and _narinfos(service) else params["Bucket"]
+
+    service.s3.meta.events.register("provide-client-params.s3.PutObject", after_the_first_narinfo)
+    assert isinstance(uploader.upload_due(), TransientError)
+    low_path, top_path = paths
+    assert isinstance(queue.entries[low_path].progress, Submitted)
+    assert isinstance(queue.entries[top_path].progress, Queued)
+
+
+def _narinfos(service: Service) -> list[str]:
+    return [key for key in service.staged() if key.endswith(".narinfo")]
