@@ -6,8 +6,11 @@ Exit codes: 0 verified or done, 1 rejected, 2 usage (arguments, files that canno
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import json
+import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except OSError as error:
-        print(f"nixcache: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        print(f"nixcache: {place}{error.strerror}", file=sys.stderr)
         return _USAGE
 
 
@@ -54,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("--narinfo", type=Path, required=True, metavar="FILE", help="the narinfo")
         command.add_argument("--nar", type=Path, required=True, metavar="FILE", help="the NAR, compressed as it says")
-        command.add_argument("--store-dir", default=NIX_STORE.path, metavar="DIR", help="default: %(default)s")
+        command.add_argument(
+            "--store-dir", type=_store_dir, default=NIX_STORE.path, metavar="DIR", help="default: %(default)s"
+        )
         if run is _sign:
             command.add_argument("--key-file", type=Path, required=True, metavar="FILE", help="the secret key")
     for name, read, text in (
@@ -72,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_keygen)
     command.add_argument("name", metavar="NAME", help="the key name, such as cache.example.org-1")
     return parser
+
+
+def _store_dir(text: str) -> StoreDir:
+    try:
+        return StoreDir(text)
+    except PermanentError as error:
+        raise argparse.ArgumentTypeError(f"{error.problem} {error.remedy}") from error
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -104,14 +117,14 @@ def _sign(options: argparse.Namespace) -> int:
         verified = _prove(options)
     except PermanentError as error:
         return _reject(error)
-    sys.stdout.write(verified.narinfo((key.sign(verified),)).render().decode())
+    _print(verified.narinfo((key.sign(verified),)).render())
     return _VERIFIED
 
 
 def _prove(options: argparse.Namespace) -> VerifiedStoreObject:
     with options.narinfo.open("rb") as file:
         # One byte more than allowed: enough for the parser to refuse it, however large the file is.
-        narinfo = NarInfo.parse(file.read(MAX_NARINFO_SIZE + 1), StoreDir(options.store_dir))
+        narinfo = NarInfo.parse(file.read(MAX_NARINFO_SIZE + 1), options.store_dir)
     with options.nar.open("rb") as file:
         return verify(narinfo, _chunks(file))
 
@@ -121,7 +134,7 @@ def _nar_check(_options: argparse.Namespace) -> int:
     size = 0
     parser = NarParser()
     try:
-        for chunk in _chunks(sys.stdin.buffer):
+        for chunk in _chunks(_standard_input()):
             parser.feed(chunk)
             state.update(chunk)
             size += len(chunk)
@@ -136,7 +149,7 @@ def _list(_options: argparse.Namespace) -> int:
     parser = NarParser()
     listing = ListingBuilder()
     try:
-        for chunk in _chunks(sys.stdin.buffer):
+        for chunk in _chunks(_standard_input()):
             for event in parser.feed(chunk):
                 listing.add(event)
         parser.close()
@@ -146,7 +159,7 @@ def _list(_options: argparse.Namespace) -> int:
     if text is None:
         print("nixcache: this NAR has no listing: names that are no UTF-8, or too many entries", file=sys.stderr)
         return _REJECTED
-    print(text.decode())
+    _print(text + b"\n")
     return _VERIFIED
 
 
@@ -162,7 +175,7 @@ def _hash(options: argparse.Namespace) -> int:
                 state.update(chunk)
     except PermanentError as error:
         return _reject(error)
-    print(Hash(HashAlgorithm.SHA256, state.digest()))
+    _print(f"{Hash(HashAlgorithm.SHA256, state.digest())}\n".encode())
     return _VERIFIED
 
 
@@ -172,7 +185,7 @@ def _keygen(options: argparse.Namespace) -> int:
     except PermanentError as error:
         print(f"nixcache: {error}", file=sys.stderr)
         return _USAGE
-    print(key.reveal())
+    _print(f"{key.reveal()}\n".encode())
     print(f"public key: {key.public_key}", file=sys.stderr)
     return _VERIFIED
 
@@ -192,7 +205,31 @@ def _reject(error: PermanentError) -> int:
 
 
 def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, ensure_ascii=False))
+    # ASCII only: a problem may quote a file name that the terminal's encoding cannot show.
+    _print(json.dumps(document).encode() + b"\n")
+
+
+def _print(data: bytes) -> None:
+    """Write to standard output now, so that a closed pipe or a full disk is met here and not while Python exits."""
+    if sys.stdout is None:
+        raise _closed("standard output")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is left in the buffer is flushed once more at exit: let that succeed, or Python prints a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise _closed("standard input")
+    return sys.stdin.buffer
+
+
+def _closed(name: str) -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF), name)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -200,4 +237,5 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it as it ends any filter, without a traceback
     sys.exit(main())

@@ -33,7 +33,7 @@ class HashAlgorithm(StrEnum):
         return self.new().digest_size
 
     def new(self) -> _Hash:
-        """Return a fresh hash state. MD5 and SHA-1 only ever address content; nothing rests on their strength."""
+        """Return a fresh hash state. A content address by MD5 or SHA-1 proves no more than they do."""
         return hashlib.new(self.value, usedforsecurity=False)
 
 

@@ -273,14 +273,20 @@ _READ_SIZE = 1024 * 1024
 def dump(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """Yield the NAR of the file, symlink or directory at ``path``, byte for byte what ``nix-store --dump`` writes.
 
-    Raises OSError, and :class:`PermanentError` (``nar-malformed``) for what a NAR cannot hold (sockets, devices)
-    and for a file that changes its size meanwhile.
+    Raises OSError, and :class:`PermanentError` (``nar-malformed``) for what a NAR cannot hold (sockets, devices, more
+    than :data:`MAX_DEPTH` levels) and for a file that shrinks meanwhile.
     """
     yield _string(b"nix-archive-1")
-    yield from _dump_node(os.fsencode(path))
+    yield from _dump_node(os.fsencode(path), 1)
 
 
-def _dump_node(path: bytes) -> Iterator[bytes]:
+def _dump_node(path: bytes, level: int) -> Iterator[bytes]:
+    if level > MAX_DEPTH:
+        raise PermanentError(
+            Code.NAR_MALFORMED,
+            f"{os.fsdecode(path)!r} is deeper than {MAX_DEPTH} levels.",
+            remedy="Flatten the tree: no current Nix restores a deeper one.",
+        )
     status = os.lstat(path)
     if stat.S_ISREG(status.st_mode):
         executable = (_run(b"executable", b""),) if status.st_mode & stat.S_IXUSR else ()
@@ -294,13 +300,13 @@ def _dump_node(path: bytes) -> Iterator[bytes]:
         yield _run(b"(", b"type", b"directory")
         for name in sorted(os.listdir(path)):
             yield _run(b"entry", b"(", b"name", name, b"node")
-            yield from _dump_node(os.path.join(path, name))
+            yield from _dump_node(os.path.join(path, name), level + 1)
             yield _CLOSE
         yield _CLOSE
     else:
         raise PermanentError(
             Code.NAR_MALFORMED,
-            f"{os.fsdecode(path)} is neither a regular file, a directory nor a symlink.",
+            f"{os.fsdecode(path)!r} is neither a regular file, a directory nor a symlink.",
             remedy="Remove it: a store object cannot hold it.",
         )
 
@@ -312,7 +318,7 @@ def _dump_contents(path: bytes, size: int) -> Iterator[bytes]:
             piece = file.read(min(_READ_SIZE, remaining))
             if not piece:
                 raise PermanentError(
-                    Code.NAR_MALFORMED, f"{os.fsdecode(path)} shrank while it was read.", remedy="Try again."
+                    Code.NAR_MALFORMED, f"{os.fsdecode(path)!r} shrank while it was read.", remedy="Try again."
                 )
             remaining -= len(piece)
             yield piece

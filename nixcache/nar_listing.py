@@ -38,12 +38,10 @@ class ListingBuilder:
         """Return the listing, or None where there can be none (names that are no UTF-8, too many entries)."""
         return bytes(self._json) + b',"version":1}' if self._possible else None
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: RegularFile | Symlink | DirectoryStart | DirectoryEnd) -> None:
         if isinstance(event, DirectoryEnd):
             self._json += b'},"type":"directory"}'
             self._first = False
-            return
-        if isinstance(event, Contents):
             return
         if event.name:
             self._json += (b"" if self._first else b",") + _text(event.name) + b":"

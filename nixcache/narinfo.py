@@ -178,14 +178,13 @@ class _Fields:
 
 
 def _read(name: str, value: str, offset: int, parse: Callable[[str], T]) -> T:
-    """Parse a value; whatever is wrong with it becomes an error that says which field, and where in the narinfo."""
+    """Parse a value; whatever is wrong with it becomes an error that says which field, and where its value begins."""
     try:
         return parse(value)
     except PermanentError as error:
         code = error.code if error.code is Code.COMPRESSION_UNSUPPORTED else Code.NARINFO_MALFORMED
-        raise PermanentError(
-            code, error.problem, remedy=error.remedy, field=name, offset=offset + (error.offset or 0)
-        ) from error
+        # The inner offset counts from a word or digest inside the value: added up, the two would point astray.
+        raise PermanentError(code, error.problem, remedy=error.remedy, field=name, offset=offset) from error
 
 
 def _sha256(text: str) -> Hash:
@@ -239,6 +238,10 @@ def _deriver(text: str) -> StorePath | None:
 
 
 def _malformed(
-    problem: str, *, remedy: str = "", field: str | None = None, offset: int | None = None
+    problem: str,
+    *,
+    remedy: str = "Write the narinfo as Nix itself does.",
+    field: str | None = None,
+    offset: int | None = None,
 ) -> PermanentError:
     return PermanentError(Code.NARINFO_MALFORMED, problem, remedy=remedy, field=field, offset=offset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nixcache import nix32
+from nixcache.errors import Code, PermanentError
 from nixcache.store_path import HASH_PART_LENGTH
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 _IS_NIX32 = bytes(byte in nix32.ALPHABET.encode() for byte in range(256))
 _CANDIDATE = b"\1" * HASH_PART_LENGTH
 _OVERLAP = HASH_PART_LENGTH - 1
-_SHORT_RUN = 4096
-"""Characters up to which a run of Nix32 characters is looked at window by window. Real text rarely has longer ones; a
-run of gigabytes, which somebody made on purpose, is searched once for each reference instead."""
+# What looking costs, in units of some two nanoseconds: a slice and a set look-up for each window, or a byte of a search
+# for each wanted hash part; and whatever a run costs before that.
+_WINDOW_COST = 64
+_RUN_COST = 512
+WORK_LIMIT = 2**35
+"""Units of work for one NAR, about a minute. Real NARs need a thousandth of it for a gigabyte; one that is made of
+nothing but Nix32 characters, on purpose, would otherwise cost hours for the kilobytes that it compresses to."""
 
 
 class ReferenceScanner:
@@ -29,6 +34,7 @@ class ReferenceScanner:
         self._wanted = {hash_part.encode(): hash_part for hash_part in hash_parts}
         self._found: set[HashPart] = set()
         self._tail = b""
+        self._work = 0
 
     @property
     def found(self) -> frozenset[HashPart]:
@@ -36,7 +42,7 @@ class ReferenceScanner:
         return frozenset(self._found)
 
     def feed(self, data: bytes) -> None:
-        """Look at the next piece."""
+        """Look at the next piece; raises :class:`PermanentError` (``too-large``) beyond :data:`WORK_LIMIT`."""
         if not self._wanted:
             return
         text = self._tail + data
@@ -50,7 +56,18 @@ class ReferenceScanner:
             start = is_nix32.find(_CANDIDATE, end)
 
     def _look_at_run(self, text: bytes, start: int, end: int) -> None:
-        if end - start <= _SHORT_RUN:
+        length = end - start
+        by_window = (length - _OVERLAP) * _WINDOW_COST
+        by_search = (length + _RUN_COST) * len(self._wanted)
+        self._work += _RUN_COST + min(by_window, by_search)
+        if self._work > WORK_LIMIT:
+            raise PermanentError(
+                Code.TOO_LARGE,
+                "The NAR holds more text that looks like hash parts than is searched for references.",
+                remedy="Compress such data inside the output.",
+                field="References",
+            )
+        if by_window < by_search:
             windows = (text[at : at + HASH_PART_LENGTH] for at in range(start, end - _OVERLAP))
             mentioned = [window for window in windows if window in self._wanted]
         else:

@@ -51,7 +51,9 @@ def parse_named_bytes(text: str, *, size: int, code: Code, what: str) -> tuple[s
         raw = b""
     if not colon or not _KEY_NAME.fullmatch(name) or len(raw) != size or base64.b64encode(raw).decode() != encoded:
         raise PermanentError(
-            code, f"The {what} is malformed.", remedy=f"It is <key name>:<base64 of {size} bytes>, on one line."
+            code,
+            f"The {what} is malformed.",
+            remedy=f"It is <key name>:<base64 of {size} bytes>, on one line; the name holds neither space nor colon.",
         )
     return name, raw
 

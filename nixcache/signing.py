@@ -5,15 +5,11 @@ Nothing but a :class:`~nixcache.verify.VerifiedStoreObject` can be signed here (
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nacl.signing import SigningKey
 
 from nixcache.errors import Code, PermanentError
 from nixcache.signature import PublicKey, Signature, fingerprint, parse_named_bytes, render_named_bytes
-
-if TYPE_CHECKING:
-    from nixcache.verify import VerifiedStoreObject
+from nixcache.verify import VerifiedStoreObject
 
 SECRET_KEY_SIZE = 64
 """Bytes: the 32 of the seed, then the 32 of the public key."""
@@ -60,7 +56,10 @@ class SecretKey:
         return render_named_bytes(self.name, bytes(self._key) + bytes(self._key.verify_key))
 
     def sign(self, verified: VerifiedStoreObject) -> Signature:
-        """Return this key's signature of a store object that was proven."""
+        """Return this key's signature of a store object that was proven; TypeError for anything else."""
+        # A NarInfo has the same attributes, so without this an unproven claim would be signed by mistake.
+        if type(verified) is not VerifiedStoreObject:
+            raise TypeError(f"Only a VerifiedStoreObject is signed, not a {type(verified).__name__}.")
         message = fingerprint(
             store_dir=verified.store_dir,
             store_path=verified.store_path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NoReturn, final
 
 from nixcache.compression import decompressor
 from nixcache.content_address import ContentAddressProof
@@ -21,7 +21,7 @@ from nixcache.narinfo import NarInfo
 from nixcache.references import ReferenceScanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from nixcache.compression import Compression
     from nixcache.content_address import ContentAddress
@@ -71,6 +71,11 @@ class VerifiedStoreObject:
             raise TypeError(message)
         object.__setattr__(self, "seal", None)
 
+    def __setstate__(self, _state: object) -> NoReturn:
+        """Refuse copies: ``copy`` and ``pickle`` would make one without asking for the seal."""
+        message = "A VerifiedStoreObject cannot be copied: verify the bytes again."
+        raise TypeError(message)
+
     def narinfo(self, signatures: tuple[Signature, ...]) -> NarInfo:
         """Return the narinfo to publish: every value parsed, verified or computed here, its NAR named by its hash."""
         return NarInfo(
@@ -89,11 +94,18 @@ class VerifiedStoreObject:
         )
 
 
-def verify(narinfo: NarInfo, chunks: Iterable[bytes], *, limits: Limits | None = None) -> VerifiedStoreObject:
+def verify(
+    narinfo: NarInfo,
+    chunks: Iterable[bytes],
+    *,
+    limits: Limits | None = None,
+    pulse: Callable[[], None] = lambda: None,
+) -> VerifiedStoreObject:
     """Read the compressed NAR from ``chunks`` once, in constant memory, and prove what ``narinfo`` claims of it.
 
-    ``limits`` default to :class:`Limits`. Raises :class:`PermanentError` as soon as a claim is wrong; what ``chunks``
-    raises passes through.
+    ``limits`` default to :class:`Limits`. ``pulse`` is called for each chunk and before each piece of the NAR, of 256
+    KiB at most; it may raise, for whoever has only so much time. Raises :class:`PermanentError` as soon as a claim is
+    wrong; what ``chunks`` and ``pulse`` raise passes through.
     """
     limits = limits or Limits()
     if narinfo.nar_size > limits.max_nar_size:
@@ -103,15 +115,16 @@ def verify(narinfo: NarInfo, chunks: Iterable[bytes], *, limits: Limits | None =
             remedy="Split the output, or ask the cache's operator for a higher limit.",
             field="NarSize",
         )
-    proof = _Proof(narinfo)
+    proof = _Proof(narinfo, pulse)
     for chunk in chunks:
         proof.feed(chunk)
     return proof.finish()
 
 
 class _Proof:
-    def __init__(self, narinfo: NarInfo) -> None:
+    def __init__(self, narinfo: NarInfo, pulse: Callable[[], None]) -> None:
         self._claim = narinfo
+        self._pulse = pulse
         self._decompressor = decompressor(narinfo.compression)
         self._file_hash = hashlib.sha256()
         self._file_size = 0
@@ -127,7 +140,9 @@ class _Proof:
     def feed(self, chunk: bytes) -> None:
         self._file_hash.update(chunk)
         self._file_size += len(chunk)
+        self._pulse()
         for piece in self._decompressor.feed(chunk):
+            self._pulse()
             self._feed_nar(piece)
 
     def _feed_nar(self, piece: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -53,7 +53,7 @@ class Result:
 
     @classmethod
     def from_json(cls, data: bytes) -> Result:
-        """Read a document; raises :class:`PermanentError` (``result-malformed``)."""
+        """Read a document; raises :class:`PermanentError` (``result-malformed``, or what a value in it raises)."""
         try:
             document = json.loads(data)
             if document["schema"] != SCHEMA:
@@ -63,14 +63,18 @@ class Result:
                     remedy="Update Assay on this machine.",
                     field="schema",
                 )
+            store_path = _optional_text(document["storePath"])
             return cls(
-                submission=StagingNarInfoKey(BuilderName(document["builder"]), parse_hash_part(document["hashPart"])),
-                version_id=str(document["versionId"]),
-                store_path=StorePath.from_base_name(document["storePath"]) if document["storePath"] else None,
+                submission=StagingNarInfoKey(
+                    BuilderName(_text(document["builder"])), parse_hash_part(_text(document["hashPart"]))
+                ),
+                version_id=_text(document["versionId"]),
+                store_path=None if store_path is None else StorePath.from_base_name(store_path),
                 verdict=_verdict(document),
-                at=datetime.fromisoformat(document["at"]),
+                at=_time(_text(document["at"])),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        # RecursionError: what json raises for a document nested a thousand levels deep.
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PermanentError(
                 ResultCode.RESULT_MALFORMED,
                 f"The result document cannot be read: {error!r}.",
@@ -95,18 +99,49 @@ def _details(verdict: Verdict) -> dict[str, Any]:
 def _verdict(document: dict[str, Any]) -> Verdict:
     match Kind(document["verdict"]):
         case Kind.PUBLISHED:
-            return Published(tuple(document["signedBy"]))
+            return Published(tuple(map(_text, _items(document["signedBy"]))))
         case Kind.DUPLICATE:
             return Duplicate()
         case Kind.WAITING:
-            return Waiting(tuple(StorePath.from_base_name(name) for name in document["missing"]))
+            return Waiting(tuple(StorePath.from_base_name(_text(name)) for name in _items(document["missing"])))
         case Kind.CONFLICT:
-            return Conflict(Hash.parse(document["publishedNarHash"]), Hash.parse(document["submittedNarHash"]))
+            return Conflict(
+                Hash.parse(_text(document["publishedNarHash"])), Hash.parse(_text(document["submittedNarHash"]))
+            )
         case Kind.REJECTED:
             return Rejected(
-                code=document["code"],
-                problem=document["problem"],
-                remedy=document["remedy"],
-                field=document["field"],
-                offset=document["offset"],
+                code=_text(document["code"]),
+                problem=_text(document["problem"]),
+                remedy=_text(document["remedy"]),
+                field=_optional_text(document["field"]),
+                offset=_optional_integer(document["offset"]),
             )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.100} is no text")
+    return value
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _optional_integer(value: object) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{value!r:.100} is no integer")
+    return value
+
+
+def _items(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.100} is no list")
+    return value
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.utcoffset() != timedelta(0):
+        raise ValueError(f"{text!r} is not in UTC")
+    return time

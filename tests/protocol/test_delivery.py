@@ -15,5 +15,11 @@ def test_a_message_stays_hidden_for_six_time_outs() -> None:
 def test_a_message_is_tried_often_enough() -> None:
     """I6: AWS asks for five deliveries at least, and the event source takes between 2 and 1,000 at once."""
     assert delivery.MAX_RECEIVE_COUNT >= 5
+    rests = [
+        min(delivery.MAX_RETRY_SECONDS, delivery.FIRST_RETRY_SECONDS * 4**received)
+        for received in range(delivery.MAX_RECEIVE_COUNT - 1)
+    ]
+    assert sum(rests) >= 6 * 3600, "an outage of hours is outlasted"
+    assert max(rests) <= delivery.VISIBILITY_TIMEOUT_SECONDS
     assert 2 <= delivery.MAX_CONCURRENCY <= 1000
     assert 1 <= delivery.BATCH_SIZE <= 10

@@ -197,6 +197,7 @@ def test_what_is_no_narinfo_in_staging(text: str) -> None:
         f"nar/{SHA256}.nar.gz",
         f"nar/{SHA256}.nar.zst.xz",
         f"nar/{SHA256}.narXzst",
+        f"nar/{SHA256}Xnar.zst",
         f"nar/{SHA256}.narinfo",
         f"nar/{SHA256[:-1]}.nar.zst",
         f"nar/{PART}.nar.zst",

@@ -1,0 +1,124 @@
+"""The reference scanner: as good as a naive search, however the bytes are cut."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nixcache import references
+from nixcache.errors import Code, PermanentError
+from nixcache.nix32 import ALPHABET
+from nixcache.references import ReferenceScanner
+from nixcache.store_path import HashPart
+from tests.nixcache.strategies import cut, piece_sizes
+
+# A small alphabet makes hash parts that overlap one another, which random ones never do.
+PARTS = st.one_of(st.text("01", min_size=32, max_size=32), st.text(ALPHABET, min_size=32, max_size=32)).map(HashPart)
+
+
+def scan(parts: list[HashPart], pieces: list[bytes]) -> frozenset[HashPart]:
+    scanner = ReferenceScanner(parts)
+    for piece in pieces:
+        scanner.feed(piece)
+    return scanner.found
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> tuple[list[HashPart], bytes]:
+    """Hash parts, and bytes that hold some of them: whole, cut off, overlapping, in runs short and long."""
+    parts = draw(st.lists(PARTS, min_size=1, max_size=6))
+    fragments = st.one_of(
+        st.sampled_from(parts).map(str.encode),
+        st.tuples(st.sampled_from(parts), st.integers(0, 32)).map(lambda of: of[0][: of[1]].encode()),
+        st.tuples(st.sampled_from(parts), st.integers(0, 32)).map(lambda of: of[0][of[1] :].encode()),
+        st.binary(max_size=8),
+        st.sampled_from([b"/nix/store/", b"-", b"e", b"0" * 33, b"01" * 2100, b"1" * 5000, b"z" * 4096, b"z" * 4097]),
+    )
+    return parts, b"".join(draw(st.lists(fragments, max_size=12)))
+
+
+@given(texts(), piece_sizes())
+def test_it_finds_what_a_naive_search_finds(drawn: tuple[list[HashPart], bytes], sizes: list[int]) -> None:
+    parts, text = drawn
+    naive = frozenset(part for part in parts if part.encode() in text)
+    assert scan(parts, [text]) == naive
+    assert scan(parts, cut(text, sizes)) == naive
+
+
+PART = HashPart("0i1dya4y5gbx52zfdr9xdy6xy1pz5s5b")
+
+
+@pytest.mark.parametrize("seam", range(33))
+def test_a_mention_across_a_seam_is_found(seam: int) -> None:
+    text = f"x/{PART}-y".encode()
+    assert scan([PART], [text[: 2 + seam], text[2 + seam :]]) == {PART}
+
+
+@pytest.mark.parametrize("around", [b"", b"e", b"0", b"0" * 5000], ids=["nothing", "other", "nix32", "a long run"])
+def test_what_stands_around_a_mention_does_not_matter(around: bytes) -> None:
+    assert scan([PART], [around + PART.encode() + around]) == {PART}
+
+
+def test_nothing_is_found_in_almost() -> None:
+    assert (
+        scan([PART], [PART[:-1].encode(), b"e", PART[1:].encode(), PART.upper().encode(), PART[::-1].encode()]) == set()
+    )
+
+
+def test_without_references_nothing_is_looked_for() -> None:
+    assert scan([], [PART.encode()]) == set()
+
+
+def test_the_same_part_twice_and_found_twice_is_found_once() -> None:
+    assert scan([PART, PART], [PART.encode() * 3, PART.encode()]) == {PART}
+
+
+def test_it_stops_looking_once_all_are_found() -> None:
+    scanner = ReferenceScanner([PART])
+    scanner.feed(PART.encode() + b"\0" + PART.encode())
+    scanner.feed(PART.encode())
+    assert scanner.found == {PART}
+
+
+def test_memory_does_not_grow_with_the_stream() -> None:
+    """I7: whatever passes, 31 bytes stay."""
+    scanner = ReferenceScanner([HashPart("z" * 32)])
+    pieces = [bytes(random.Random(seed).choices(ALPHABET.encode(), k=100_000)) for seed in range(3)]
+    tracemalloc.start()
+    try:
+        for piece in pieces * 5:
+            scanner.feed(piece)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000
+    assert peak < 500_000
+
+
+@pytest.mark.parametrize("wanted", [1, 64, 2000])
+@pytest.mark.parametrize(
+    "piece",
+    [b"a" * 2**18, (b"a" * 4096 + b"-") * 64, (b"a" * 32 + b"-") * 2**13],
+    ids=["one run", "long runs", "nothing but hash parts"],
+)
+def test_a_nar_made_of_hash_parts_is_not_searched_for_ever(
+    piece: bytes, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I6: kilobytes that unpack to gigabytes of candidates would outlast the function, and end without a verdict."""
+    chooser = random.Random(0)
+    parts = [HashPart("".join(chooser.choices(ALPHABET, k=32))) for _ in range(wanted)]
+    monkeypatch.setattr(references, "WORK_LIMIT", 2**24)
+    with pytest.raises(PermanentError) as caught:
+        scan(parts, [piece] * 100)
+    assert (caught.value.code, caught.value.field) == (Code.TOO_LARGE, "References")
+
+
+def test_a_nar_of_many_store_paths_is_searched() -> None:
+    """The limit is far from what a real NAR holds: here, every 50th byte begins a store path."""
+    scanner = ReferenceScanner([PART])
+    scanner.feed(b"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-name\n" * 2**14)
+    assert scanner._work * 2**10 < references.WORK_LIMIT

@@ -1,0 +1,126 @@
+"""I7: a bomb ends at the size that it said, quickly, and memory stays bounded whatever a submission holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from nixcache.compression import MAX_FRAMES, Compression
+from nixcache.content_address import ContentAddress, ContentAddressMethod
+from nixcache.errors import Code, PermanentError
+from nixcache.narinfo import NarInfo
+from nixcache.verify import verify
+from tests.nixcache.claims import claim, sha256
+from tests.nixcache.compressed import SKIPPABLE_FRAME, compressed, zeros
+from tests.nixcache.nar_model import MAGIC, File, encode, nar
+
+GIB = 1024**3
+OPENING = encode((MAGIC, b"(", b"type", b"regular", b"contents")) + (20 * GIB).to_bytes(8, "little")
+"""A NAR of one file of 20 GiB, which a bomb of zeros goes on as long as anybody reads."""
+
+
+def rejected(narinfo: NarInfo, chunks: Iterable[bytes]) -> tuple[PermanentError, int, float]:
+    """Return why, and at what peak of memory and within how many seconds."""
+    tracemalloc.start()
+    start = time.monotonic()
+    try:
+        with pytest.raises(PermanentError) as caught:
+            verify(narinfo, chunks)
+        return caught.value, tracemalloc.get_traced_memory()[1], time.monotonic() - start
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("said", [len(OPENING), 1024 * 1024, 100 * 1024 * 1024])
+def test_a_bomb_of_ten_gibibytes_ends_where_it_said(said: int) -> None:
+    """I7: 10 GiB of zeros in 300 kB; nothing beyond the declared size is expanded."""
+    frames = [compressed(Compression.ZSTD, OPENING), *zeros(10 * GIB)]
+    assert sum(map(len, frames)) < 500_000
+    narinfo = claim(OPENING, compression=Compression.ZSTD, nar_size=said)
+    error, peak, seconds = rejected(narinfo, [b"".join(frames)])
+    assert (error.code, error.field, error.offset) == (Code.NAR_SIZE_MISMATCH, "NarSize", said)
+    assert peak < 8 * 1024 * 1024
+    assert seconds < 10
+
+
+def test_a_bomb_that_says_how_large_it_is_is_no_nar() -> None:
+    """I7: ten gibibytes of nothing end at the first byte."""
+    narinfo = claim(b"", compression=Compression.ZSTD, nar_size=10 * GIB)
+    error, peak, seconds = rejected(narinfo, list(zeros(10 * GIB)))
+    assert (error.code, error.offset) == (Code.NAR_MALFORMED, 0)
+    assert peak < 8 * 1024 * 1024
+    assert seconds < 5
+
+
+def test_an_xz_bomb_ends_where_it_said() -> None:
+    file = compressed(Compression.XZ, OPENING + bytes(32 * 1024 * 1024))
+    error, peak, _ = rejected(claim(OPENING, compression=Compression.XZ, nar_size=1024 * 1024), [file])
+    assert (error.code, error.offset) == (Code.NAR_SIZE_MISMATCH, 1024 * 1024)
+    assert peak < 16 * 1024 * 1024  # 8 MiB of it are the dictionary that the stream asks for
+
+
+def test_a_file_of_frames_that_stand_for_nothing_ends() -> None:
+    """I7: it never grows the NAR, so only the number of frames stops it."""
+    narinfo = claim(nar(File()), compression=Compression.ZSTD)
+    with pytest.raises(PermanentError) as caught:
+        verify(narinfo, [SKIPPABLE_FRAME * 1000] * (MAX_FRAMES // 1000 + 1))
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_a_million_nested_directories_end_at_the_sixty_fifth() -> None:
+    opening = encode((b"(", b"type", b"directory", b"entry", b"(", b"name", b"d", b"node"))
+    data = encode([MAGIC]) + opening * 1_000_000
+    error, _, seconds = rejected(claim(data), [data[at : at + 1_000_000] for at in range(0, len(data), 1_000_000)])
+    assert error.code is Code.NAR_MALFORMED
+    assert seconds < 1
+
+
+def test_a_length_of_two_to_the_sixty_third_ends_at_once() -> None:
+    data = OPENING[:-8] + (2**63).to_bytes(8, "little") + bytes(1000)
+    error, peak, _ = rejected(claim(data), [data])
+    assert (error.code, error.offset) == (Code.NAR_MALFORMED, len(OPENING) - 8)
+    assert peak < 1_000_000
+
+
+def test_many_entries_stay_within_the_listings_bound() -> None:
+    """I7: 50,000 entries are read without a tree in memory; only the listing grows, up to its limit."""
+    words = [b"entry", b"(", b"name", b"000000", b"node", b"(", b"type", b"symlink", b"target", b"t", b")", b")"]
+    before, after = encode(words).split(b"000000")
+    data = encode((MAGIC, b"(", b"type", b"directory"))
+    data += b"".join(before + b"%06d" % number + after for number in range(50_000)) + encode([b")"])
+    narinfo = claim(data)
+    pieces = [data[at : at + 1_000_000] for at in range(0, len(data), 1_000_000)]
+    verified = verify(narinfo, pieces)
+    assert verified.listing is not None
+    assert len(verified.listing) < 32 * 1024 * 1024
+
+
+def test_mentions_of_itself_without_end_stop() -> None:
+    """I7: hashing modulo itself keeps an offset for each mention."""
+    subject = claim(b"").store_path
+    contents = subject.hash_part.encode() * 1_000_001
+    data = nar(File(contents))
+    ca = ContentAddress(ContentAddressMethod.NAR, sha256(data))
+    with pytest.raises(PermanentError) as caught:
+        verify(claim(data, ca=ca, references=[subject]), [data])
+    assert (caught.value.code, caught.value.field) == (Code.TOO_LARGE, "CA")
+
+
+def measured(mebibytes: int) -> float:
+    module = [sys.executable, "-m", "tests.nixcache.peak_memory", str(mebibytes)]
+    done = subprocess.run(module, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
+
+
+def test_peak_memory_is_flat_in_the_size_of_the_nar() -> None:
+    """I7: the whole process, codec included, with the largest window that is allowed: below 256 MiB at any size."""
+    small, large = measured(160), measured(320)
+    assert large < 256
+    assert large < small + 16
