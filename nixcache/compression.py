@@ -186,7 +186,6 @@ class _Frames:
 
     def _start_frame(self) -> _Codec:
         self._check_padding()
-        self._padded = 0
         self._frames += 1
         if self._frames > MAX_FRAMES:
             raise PermanentError(

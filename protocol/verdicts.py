@@ -14,7 +14,6 @@ from nixcache.store_path import StorePath
 class ServiceCode(StrEnum):
     """Reasons to reject a submission that lie outside its formats; those inside are ``nixcache.errors.Code``."""
 
-    NOT_ALLOWED = "not-allowed"
     HASH_PART_MISMATCH = "hash-part-mismatch"
     NARINFO_MISSING = "narinfo-missing"
     NAR_MISSING = "nar-missing"
@@ -41,14 +40,20 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same store object, bit for bit, was published before."""
+    """A narinfo with the same store path, NAR hash and size, references and content address is published already.
+
+    Nothing more of the submission was read: not its NAR, which may as well not be what it claims.
+    """
 
     kind: ClassVar = Kind.DUPLICATE
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """These references are neither published here nor in a trusted upstream; the submission goes on when they are."""
+    """These references are neither published here nor in a trusted upstream.
+
+    The submission goes on when they are published here. What appears upstream wakes nobody: submit again then.
+    """
 
     kind: ClassVar = Kind.WAITING
     missing: tuple[StorePath, ...]
@@ -87,5 +92,5 @@ Verdict: TypeAlias = Published | Duplicate | Waiting | Conflict | Rejected
 
 
 def is_final(verdict: Verdict) -> bool:
-    """Tell whether the service is done with the submission; one that waits goes on by itself."""
+    """Tell whether the service is done with the submission; one that waits may still go on."""
     return not isinstance(verdict, Waiting)

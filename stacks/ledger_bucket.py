@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from protocol.keys import WAITING_PREFIX
 from stacks.private_bucket import PrivateBucket
+
+# A day less than staging keeps a submission: a marker that a crash or a replaced narinfo left has nothing to wake.
+_MARKERS_KEPT: Final = cdk.Duration.days(14)
 
 
 class LedgerBucket(PrivateBucket):
@@ -21,7 +27,8 @@ class LedgerBucket(PrivateBucket):
             versioned=True,
             lifecycle_rules=[
                 s3.LifecycleRule(noncurrent_version_expiration=cdk.Duration.days(90)),
-                # A waiting marker that was taken away leaves a delete marker.
+                s3.LifecycleRule(prefix=WAITING_PREFIX, expiration=_MARKERS_KEPT),
+                # A waiting marker that was taken away, or has expired, leaves a delete marker.
                 s3.LifecycleRule(expired_object_delete_marker=True),
             ],
             removal_policy=cdk.RemovalPolicy.RETAIN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
+from lambdas.ingest.deadline import Deadline
 from lambdas.ingest.events import MessageError, Misnamed, Notice, Stray, parse_message
 from lambdas.ingest.ports import Queue, Telemetry
 from lambdas.ingest.use_case import Ingest
@@ -35,10 +36,10 @@ class Delivery:
         self._staging_bucket = staging_bucket
         self._first_retry_seconds = first_retry_seconds
 
-    def take(self, message: Message) -> None:
-        """Do all that ``message`` asks for; raises if anything in it must be done again."""
+    def take(self, message: Message, deadline: Deadline) -> None:
+        """Do all that ``message`` asks for until ``deadline``; raises if anything in it must be done again."""
         try:
-            self._take_all(message)
+            self._take_all(message, deadline)
         except Exception:
             self._rest(message)
             raise
@@ -54,7 +55,7 @@ class Delivery:
         with suppress(TransientError):
             self._queue.rest(message.receipt_handle, seconds=seconds)
 
-    def _take_all(self, message: Message) -> None:
+    def _take_all(self, message: Message, deadline: Deadline) -> None:
         try:
             notices = parse_message(message.body, staging_bucket=self._staging_bucket)
         except MessageError as error:
@@ -63,18 +64,18 @@ class Delivery:
         failures: list[Exception] = []
         for notice in notices:
             try:
-                self._take(notice)
+                self._take(notice, deadline)
             except Exception as error:  # noqa: BLE001 - even a bug fails only what it met; the rest goes on
                 self._telemetry.put_back(str(notice.key), error)
                 failures.append(error)
         if failures:
             raise ExceptionGroup(f"{len(failures)} of {len(notices)} events failed", failures)
 
-    def _take(self, notice: Notice) -> None:
+    def _take(self, notice: Notice, deadline: Deadline) -> None:
         match notice:
             case Stray(problem=problem, key=key):
                 self._telemetry.stray(key, problem)
             case Misnamed():
                 self._ingest.refuse(notice)
             case _:
-                self._ingest.judge(notice)
+                self._ingest.judge(notice, deadline.begin())

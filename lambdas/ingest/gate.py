@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from lambdas.ingest.ports import Cache, Upstreams
+from nixcache.errors import Code, PermanentError
 from nixcache.store_path import StorePath
 
 LOOK_UPS_AT_ONCE: Final = 16
@@ -32,7 +33,10 @@ class Gate:
         self._present_until: OrderedDict[StorePath, float] = OrderedDict()
 
     def missing(self, references: Sequence[StorePath]) -> tuple[StorePath, ...]:
-        """Return those of ``references`` that are nowhere; where they are many, the first :data:`NAMED_AT_MOST`'s."""
+        """Return those of ``references`` that are nowhere; where they are many, the first :data:`NAMED_AT_MOST`'s.
+
+        Raises :class:`PermanentError` (``narinfo-malformed``) for one whose hash part is published under another name.
+        """
         unknown = [path for path in references if not self._is_remembered(path)]
         for start in range(0, len(unknown), NAMED_AT_MOST):
             if absent := self._absent(unknown[start : start + NAMED_AT_MOST]):
@@ -55,7 +59,17 @@ class Gate:
         # The name counts as well: a client refuses a narinfo whose StorePath is not the one that it asked for.
         if published is not None and published.narinfo.store_path == path:
             return True
-        return self._upstreams.have(path)
+        if self._upstreams.have(path):
+            return True
+        if published is not None:
+            # It can never be published here, and who waited for it would be woken by each submission of the other.
+            raise PermanentError(
+                Code.NARINFO_MALFORMED,
+                f"{path.base_name} cannot be had: its hash part is that of {published.narinfo.store_path.base_name}.",
+                remedy="Reference the path under its own name.",
+                field="References",
+            )
+        return False
 
     def _is_remembered(self, path: StorePath) -> bool:
         return self._present_until.get(path, 0.0) > self._monotonic()

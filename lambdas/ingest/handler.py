@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.ingest.adapters.clients import Clients
+from lambdas.ingest.deadline import Deadline
 from lambdas.ingest.delivery import Delivery, Message
 from lambdas.ingest.wiring import build_delivery
 from protocol.settings import IngestSettings
@@ -31,6 +32,9 @@ def make_handler(start_container: Callable[[], Delivery]) -> Handler:
 
     def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         delivery = started()
+        deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+        # Who has come most often goes first: only the first is sure of its turn, and nobody may come in vain for ever.
+        records = sorted(event["Records"], key=_receives, reverse=True)
 
         def take(record: SQSRecord) -> None:
             delivery.take(
@@ -39,14 +43,21 @@ def make_handler(start_container: Callable[[], Delivery]) -> Handler:
                     receipt_handle=record.receipt_handle,
                     receives=int(record.attributes.approximate_receive_count),
                     body=record.body,
-                )
+                ),
+                deadline,
             )
 
         # A batch that failed as a whole is reported like any other: an invocation error would say less, and alarm.
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        return process_partial_response(event=event, record_handler=take, processor=processor, context=context)
+        return process_partial_response(
+            event={**event, "Records": records}, record_handler=take, processor=processor, context=context
+        )
 
     return handle
+
+
+def _receives(record: dict[str, Any]) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
 
 
 handler = make_handler(start)

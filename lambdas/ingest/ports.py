@@ -35,10 +35,14 @@ class PinnedNar:
 
 @dataclass(frozen=True, slots=True)
 class PublishedNarInfo:
-    """A narinfo that readers see, and the digest of the submission that it came from."""
+    """A narinfo that readers see, and the digest of the submission that it came from.
+
+    ``is_listed`` tells whether it has a NAR listing, or shall have one: some NARs can have none.
+    """
 
     narinfo: NarInfo
     submission_digest: str | None
+    is_listed: bool
 
 
 class Staging(Protocol):
@@ -63,8 +67,8 @@ class Cache(Protocol):
     def copy_nar(self, source: PinnedNar, file: NarFile) -> bool:
         """Have ``file`` in the cache, from ``source`` on the server's side; False when ``source`` is gone."""
 
-    def commit(self, narinfo: NarInfo, submission_digest: str) -> bool:
-        """Publish ``narinfo``, unless its hash part is taken: then change nothing and return False."""
+    def commit(self, publication: PublishedNarInfo) -> bool:
+        """Publish, unless the hash part is taken: then change nothing and return False."""
 
     def has_listing(self, hash_part: HashPart) -> bool:
         """Tell whether there is a NAR listing."""
@@ -113,7 +117,7 @@ class SigningKeys(Protocol):
 
 
 class Upstreams(Protocol):
-    """The binary caches whose paths count as present."""
+    """The binary caches whose paths count as present. They tell nobody when they get a path: none is waited for."""
 
     def have(self, path: StorePath) -> bool:
         """Tell whether one of them has ``path`` under a signature that its keys confirm."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from lambdas.ingest.claim import Claim
+from lambdas.ingest.deadline import Turn
 from lambdas.ingest.outcome import Outcome, committed, compare
-from lambdas.ingest.ports import Cache, PinnedNar, SigningKeys
+from lambdas.ingest.ports import Cache, PinnedNar, PublishedNarInfo, SigningKeys
 from nixcache.errors import Code, PermanentError, TransientError
-from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
+from nixcache.narinfo import MAX_NARINFO_SIZE
 from nixcache.verify import Limits, VerifiedStoreObject, verify
 from protocol.keys import NarFile
 from protocol.verdicts import Published, ServiceCode
@@ -34,7 +35,8 @@ class Publisher:
         self._cache.ensure_cache_info()
         if not self._cache.copy_nar(nar, NarFile.of(verified.file_hash, verified.compression)):
             raise nar_missing(nar.key.file)
-        if self._cache.commit(narinfo, claim.submission.digest):
+        publication = PublishedNarInfo(narinfo, claim.submission.digest, is_listed=verified.listing is not None)
+        if self._cache.commit(publication):
             outcome = committed(narinfo)
         else:
             published = self._cache.find(claim.hash_part)
@@ -47,13 +49,15 @@ class Publisher:
             self._put_listing(verified)
         return outcome
 
-    def complete(self, narinfo: NarInfo) -> None:
+    def complete(self, published: PublishedNarInfo, turn: Turn) -> None:
         """Write the listing that a crash right after the commit left out, from the published NAR itself."""
-        if self._cache.has_listing(narinfo.store_path.hash_part):
+        narinfo = published.narinfo
+        if not published.is_listed or self._cache.has_listing(narinfo.store_path.hash_part):
             return
+        limits = Limits(max_nar_size=narinfo.nar_size)
         try:
             with self._cache.nar(NarFile.parse_url(narinfo.url)) as chunks:
-                self._put_listing(verify(narinfo, chunks, limits=Limits(max_nar_size=narinfo.nar_size)))
+                self._put_listing(verify(narinfo, chunks, limits=limits, pulse=turn.going_on))
         except PermanentError as error:
             # Not the submission's fault, whatever it is: it must not be told so.
             raise TransientError(f"The published {narinfo.store_path.base_name} does not verify: {error}") from error

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from lambdas.ingest import provenance
 from lambdas.ingest.claim import Claim, check, read_claim
+from lambdas.ingest.deadline import Turn
 from lambdas.ingest.events import Misnamed
 from lambdas.ingest.gate import Gate
 from lambdas.ingest.outcome import Outcome, compare
@@ -58,22 +59,33 @@ class Ingest:
         self._limits = limits
         self._now = now
 
-    def judge(self, submission: Submission) -> Verdict:
-        """Take ``submission`` as far as it goes and tell all; raises :class:`TransientError` to be called again."""
+    def judge(self, submission: Submission, turn: Turn) -> None:
+        """Take ``submission`` as far as it goes in its ``turn``, and tell all.
+
+        Raises :class:`TransientError` to be called again.
+        """
         store_path = None
         try:
             staged = self._staging.narinfo(submission.key, submission.version_id)
             if staged is None:
+                if submission.version_id is None and self._cache.find(submission.hash_part) is not None:
+                    # A wake-up by a marker that outlived its submission, whose verdict is final: it stays.
+                    self._telemetry.stray(str(submission.key), "The submission to wake is gone, its path is published.")
+                    return
                 raise _narinfo_missing(submission)
             submission = replace(submission, version_id=staged.version_id)
             claim = read_claim(submission, staged.data, self._store_dir)
             store_path = claim.narinfo.store_path
-            outcome = self._judge(claim)
+            outcome = self._judge(claim, turn)
         except PermanentError as error:
             outcome = Outcome(Rejected.because(error))
-        return self._tell(submission, store_path, outcome)
+        self._tell(submission, store_path, outcome)
+        if outcome.visible is not None:
+            # Last, as there may be any number of them; the message is there until all are awake. Also where somebody
+            # else published the path: they may have crashed before they woke anybody.
+            self._waiting_room.wake(outcome.visible.store_path.hash_part, turn)
 
-    def refuse(self, misnamed: Misnamed) -> Verdict:
+    def refuse(self, misnamed: Misnamed) -> None:
         """Tell the builder that a ``.narinfo`` lies where no submission can be."""
         error = PermanentError(
             KeyCode.OBJECT_KEY_MALFORMED,
@@ -85,14 +97,14 @@ class Ingest:
             nix32.encode(hashlib.sha256(misnamed.key.encode(errors="surrogatepass")).digest()[:20])
         )
         submission = Submission(StagingNarInfoKey(misnamed.builder, hash_part), misnamed.version_id)
-        return self._tell(submission, None, Outcome(Rejected.because(error)))
+        self._tell(submission, None, Outcome(Rejected.because(error)))
 
-    def _judge(self, claim: Claim) -> Outcome:
+    def _judge(self, claim: Claim, turn: Turn) -> Outcome:
         check(claim, self._limits)
         if (published := self._cache.find(claim.hash_part)) is not None:
             outcome = compare(claim, published)
             if isinstance(outcome.verdict, Published):
-                self._publisher.complete(published.narinfo)
+                self._publisher.complete(published, turn)
             return outcome
         waiting = self._waiting_room.enter(claim, lambda verdict: self._record(claim, verdict))
         if waiting is not None:
@@ -109,21 +121,17 @@ class Ingest:
                     remedy="Compress the NAR again.",
                     field="FileSize",
                 )
-            verified = verify(claim.narinfo, chunks, limits=self._limits)
+            verified = verify(claim.narinfo, chunks, limits=self._limits, pulse=turn.verifying)
         return self._publisher.publish(claim, verified, nar)
 
-    def _tell(self, submission: Submission, store_path: StorePath | None, outcome: Outcome) -> Verdict:
+    def _tell(self, submission: Submission, store_path: StorePath | None, outcome: Outcome) -> None:
         verdict = outcome.verdict
-        if outcome.visible is not None:
-            # Also where somebody else published it: they may have crashed before they woke anybody.
-            self._waiting_room.wake(outcome.visible.store_path.hash_part)
-            if isinstance(verdict, Published):
-                statement = provenance.render(outcome.visible, submission, at=self._now())
-                self._ledger.put_provenance(submission.hash_part, statement)
+        if outcome.visible is not None and isinstance(verdict, Published):
+            statement = provenance.render(outcome.visible, submission, at=self._now())
+            self._ledger.put_provenance(submission.hash_part, statement)
         if not isinstance(verdict, Waiting):  # that one is written in the waiting room, in its own order
             self._write_result(submission, store_path, verdict)
         self._telemetry.judged(submission, store_path, verdict)
-        return verdict
 
     def _record(self, claim: Claim, verdict: Verdict) -> None:
         self._write_result(claim.submission, claim.narinfo.store_path, verdict)

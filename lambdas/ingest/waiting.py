@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lambdas.ingest.claim import Claim
+from lambdas.ingest.deadline import Turn
 from lambdas.ingest.gate import Gate
 from lambdas.ingest.ports import Ledger, Queue
 from nixcache.store_path import HashPart
@@ -43,8 +44,12 @@ class WaitingRoom:
             self._ledger.drop_markers((marker,))
         return None
 
-    def wake(self, published: HashPart) -> None:
-        """Wake all that wait for ``published``, which must be visible before this is called."""
+    def wake(self, published: HashPart, turn: Turn) -> None:
+        """Wake all that wait for ``published``, which must be visible before this is called.
+
+        Raises :class:`TransientError` when the time does not suffice; who is awake by then needs no waking any more.
+        """
         for markers in self._ledger.markers(published):
+            turn.going_on()
             self._queue.wake(StagingNarInfoKey(marker.builder, marker.hash_part) for marker in markers)
             self._ledger.drop_markers(markers)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from lambdas.ingest import handler as handler_module
-from lambdas.ingest.adapters.staging import CHUNK_SIZE
+from lambdas.ingest.adapters.body import CHUNK_SIZE
 from local.aws import REGION
 from nixcache.compression import Compression
 from nixcache.errors import PermanentError

@@ -130,8 +130,14 @@ def test_a_nar_that_no_listing_can_describe_is_published_without_one(world: Worl
     thing = pack(store_path("latin1"), b"".join(dump(tmp_path)), (), Compression.ZSTD)
     world.submit(thing)
     (message,) = world.take_messages()
-    container = world.container()
-    assert container(sqs_event(message, message)) == []
+    clients = connect(world.aws)
+    log = RequestsLog(clients)
+    container = world.container(clients)
+    assert container(sqs_event(message)) == []
+    log.operations.clear()
+    assert container(sqs_event(message)) == []
+    assert log.operations.count("GetObject") == 2, "the narinfo, staged and published: no listing is looked for in vain"
+    assert "HeadObject" not in log.operations
     assert world.verdict(thing.path) == Published((KEY.name,))
     assert not any(key.endswith(".ls") for key in world.keys(world.settings.cache_bucket))
 
@@ -192,7 +198,7 @@ def test_requests_for_a_published_path(world: World, builder: Builder) -> None:
     world.submit(another)
     assert len(requests()) == 9  # the leaf is remembered
     world.submit(another, BOB)
-    assert requests() == ["GetObject", "GetObject", "ListObjectsV2", "PutObject"]
+    assert requests() == ["GetObject", "GetObject", "PutObject", "ListObjectsV2"]
     assert world.verdict(another.path, BOB) == Duplicate()
 
 
@@ -220,6 +226,29 @@ def test_a_nar_beyond_the_limit_of_one_copy_is_copied_in_parts(world: World) -> 
     log.operations.clear()
     assert copy.copy(PinnedNar(key, version_id, len(data)), target)
     assert log.operations == ["HeadObject"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "size"), [("CopyObject", 1), ("CompleteMultipartUpload", 6 * 1024**2)], ids=["at once", "in parts"]
+)
+def test_a_nar_is_written_only_where_there_is_none(world: World, operation: str, size: int) -> None:
+    """I2: asked of S3 itself, as moto does not look at a copy's condition."""
+    key = StagingNarKey(ALICE, NarFile.parse_url(f"nar/{'0' * 52}.nar"))
+    version_id = world.upload(key, bytes(size))
+    clients = connect(world.aws)
+    conditions: list[str | None] = []
+    clients.s3.meta.events.register(
+        f"provide-client-params.s3.{operation}", lambda params, **_: conditions.append(params.get("IfNoneMatch"))
+    )
+    copy = NarCopy(
+        clients.s3,
+        staging_bucket=world.settings.staging_bucket,
+        cache_bucket=world.settings.cache_bucket,
+        max_single_copy_size=5 * 1024**2,
+        part_size=5 * 1024**2,
+    )
+    assert copy.copy(PinnedNar(key, version_id, size), "nar/x.nar")
+    assert conditions == ["*"]
 
 
 @pytest.mark.parametrize("size", [1, 6 * 1024**2])

@@ -97,6 +97,19 @@ def test_a_reference_in_a_trusted_upstream_is_present_and_asked_for_once(
     assert world.published(libc.path) is None
 
 
+def test_an_upstream_may_have_the_name_that_another_has_here(aws: Aws, cache: Cache, builder: Builder) -> None:
+    """I4: what a client then gets from the upstream is what is referenced."""
+    world = World(aws, upstreams=(cache.upstream,))
+    leaf = builder.build("leaf")
+    renamed = leaf.claiming(store_path=StorePath(leaf.path.hash_part, "stone"))
+    cache.publish(renamed)
+    world.submit(leaf)
+    top = builder.build("top", [renamed])
+    world.submit(top)
+    world.run()
+    assert world.verdict(top.path) == Published((KEY.name,))
+
+
 @pytest.mark.parametrize("lie", ["another key", "no signature", "another path", "garbage", "too long", "forbidden"])
 def test_what_an_upstream_cannot_vouch_for_is_absent(aws: Aws, cache: Cache, builder: Builder, lie: str) -> None:
     world = World(aws, upstreams=(cache.upstream,))

@@ -135,6 +135,22 @@ def test_a_submission_that_expired_while_it_waited_is_told_so(world: World, buil
     assert verdict.code == "narinfo-missing"
 
 
+def test_a_marker_that_outlived_its_submission_changes_no_verdict(world: World, builder: Builder) -> None:
+    """I6: a crash between marker and second look leaves one; the submission is published, and expires in staging."""
+    leaf, top = builder.build("leaf"), builder.build("top")
+    world.submit(top, BOB)
+    world.run()
+    marker = WaitingKey(leaf.path.hash_part, BOB, top.path.hash_part)
+    world.admin.s3.put_object(Bucket=world.settings.ledger_bucket, Key=str(marker))
+    world.admin.s3.delete_object(
+        Bucket=world.settings.staging_bucket, Key=str(StagingNarInfoKey(BOB, top.path.hash_part))
+    )
+    world.submit(leaf)
+    world.run()
+    assert world.verdict(top.path, BOB) == PUBLISHED
+    assert _waiting_keys(world) == []
+
+
 def test_a_duplicate_wakes_too(world: World, builder: Builder) -> None:
     """I6: the publisher may have died between its publication and the wake-up."""
     leaf = builder.build("leaf")
@@ -187,7 +203,24 @@ def test_a_reference_of_another_name_is_not_there(world: World, builder: Builder
     top = builder.build("top", [leaf]).claiming(references=(renamed,))
     world.submit(top)
     world.run()
+    verdict = world.verdict(top.path)
+    assert isinstance(verdict, Rejected)
+    assert (verdict.code, verdict.field) == ("narinfo-malformed", "References")
+    assert leaf.path.base_name in verdict.problem
+    assert _waiting_keys(world) == []  # or each submission of the leaf would have it judged again
+
+
+def test_who_waits_for_a_name_is_told_when_the_hash_part_goes_to_another(world: World, builder: Builder) -> None:
+    leaf = builder.build("leaf")
+    renamed = StorePath(leaf.path.hash_part, "stone")
+    top = builder.build("top", [leaf]).claiming(references=(renamed,))
+    world.submit(top)
+    world.run()
     assert world.verdict(top.path) == Waiting((renamed,))
+    world.submit(leaf)
+    world.run()
+    assert isinstance(world.verdict(top.path), Rejected)
+    assert _waiting_keys(world) == []
 
 
 def test_very_many_references_are_named_up_to_a_limit(world: World, builder: Builder) -> None:

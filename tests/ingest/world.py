@@ -22,6 +22,7 @@ from local.aws import ACCOUNT, REGION, Aws
 from nixcache.narinfo import NarInfo
 from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE, StorePath
+from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
 from protocol.keys import (
     NARINFO_SUFFIX,
     BuilderName,
@@ -73,6 +74,11 @@ class Context:
     memory_limit_in_mb: int = 2048
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:ingest"
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    remaining_seconds: Callable[[], float] = lambda: FUNCTION_TIMEOUT_SECONDS
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the time that the invocation has left, as the test sets it."""
+        return int(self.remaining_seconds() * 1000)
 
 
 def sqs_event(*bodies: str) -> Event:
@@ -156,13 +162,18 @@ class World:
 
     # AWS's side.
 
-    def container(self, clients: Clients | None = None, settings: IngestSettings | None = None) -> Container:
+    def container(
+        self,
+        clients: Clients | None = None,
+        settings: IngestSettings | None = None,
+        context: Callable[[], Context] = Context,
+    ) -> Container:
         """Start a fresh function, by default with the administrator's clients."""
         used = clients or self.admin
         handler = make_handler(lambda: build_delivery(settings or self.settings, used))
 
         def invoke(event: Event) -> list[str]:
-            response = handler(event, cast("Any", Context()))
+            response = handler(event, cast("Any", context()))
             failed = {item["itemIdentifier"] for item in response["batchItemFailures"]}
             return [record["body"] for record in event["Records"] if record["messageId"] in failed]
 

@@ -110,7 +110,7 @@ def test_verify_rejects_a_malformed_narinfo(call: Call, submission: list[str | P
         "verdict": "rejected",
         "code": "narinfo-malformed",
         "problem": "URL is missing.",
-        "remedy": "",
+        "remedy": "Write the narinfo as Nix itself does.",
         "field": "URL",
         "offset": None,
     }

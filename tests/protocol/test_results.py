@@ -27,7 +27,7 @@ VERDICTS: list[Verdict] = [
     Waiting((PATH,)),
     Conflict(ONE, TWO),
     Rejected("nar-malformed", 'Wrong: "\u2028é\n".', "", "NAR", 0),
-    Rejected("not-allowed", "No.", "Ask.", None, None),
+    Rejected("nar-missing", "No.", "Ask.", None, None),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocol.keys import NARINFO_SUFFIX
+from protocol.keys import NARINFO_SUFFIX, WAITING_PREFIX
 from tests.stacks.conftest import Synthesis
 from tests.stacks.policy_evaluator import ACCOUNT, ADMINISTRATOR, REGION, Account
 
@@ -75,9 +75,21 @@ def test_i6_staging_keeps_a_submission_for_longer_than_a_dead_letter_lives(synth
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] * DAY > dead_letters_live
 
 
-@pytest.mark.parametrize("kind", ["cache", "ledger"])
-def test_what_is_published_and_decided_never_expires(synthesis: Synthesis, kind: str) -> None:
-    assert not [rule for rule in _rules(synthesis, kind) if "ExpirationInDays" in rule or "ExpirationDate" in rule]
+def _expiring(synthesis: Synthesis, kind: str) -> list[dict[str, Any]]:
+    return [rule for rule in _rules(synthesis, kind) if "ExpirationInDays" in rule or "ExpirationDate" in rule]
+
+
+@pytest.mark.parametrize(("kind", "prefixes"), [("cache", []), ("ledger", [WAITING_PREFIX])])
+def test_what_is_published_and_decided_never_expires(synthesis: Synthesis, kind: str, prefixes: list[str]) -> None:
+    assert [rule["Prefix"] for rule in _expiring(synthesis, kind)] == prefixes
+
+
+def test_a_waiting_marker_that_was_left_over_goes_before_the_submission_that_it_would_wake(
+    synthesis: Synthesis,
+) -> None:
+    [marker], [submission] = _expiring(synthesis, "ledger"), _expiring(synthesis, "staging")
+    assert marker["Status"] == "Enabled"
+    assert marker["ExpirationInDays"] < submission["ExpirationInDays"]
 
 
 def test_a_new_narinfo_in_staging_becomes_a_message_and_nothing_else_does(synthesis: Synthesis) -> None:

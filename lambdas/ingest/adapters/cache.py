@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from lambdas.ingest.adapters.aws_call import ABSENT, TAKEN, aws_call, error_code
+from lambdas.ingest.adapters.body import read_chunks, read_narinfo
 from lambdas.ingest.adapters.nar_copy import NarCopy
-from lambdas.ingest.adapters.staging import read_chunks
 from lambdas.ingest.ports import PinnedNar, PublishedNarInfo
 from nixcache.errors import PermanentError, TransientError
-from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
+from nixcache.narinfo import NarInfo
 from nixcache.store_path import HashPart, StoreDir
 from protocol.keys import NIX_CACHE_INFO_KEY, CacheListingKey, CacheNarInfoKey, CacheNarKey, NarFile
 
@@ -24,6 +24,9 @@ PRIORITY: Final = 41
 """Clients ask the lowest number first; cache.nixos.org has 40, and most paths of a closure are there."""
 SUBMISSION_METADATA: Final = "assay-submission"
 """Object metadata of a narinfo, written in the same instant as it: the digest of the submission that it came from."""
+LISTING_METADATA: Final = "assay-listing"
+"""The same for whether a NAR listing belongs to it: :data:`NO_LISTING` where there can be none."""
+NO_LISTING: Final = "none"
 
 _NARINFO_TYPE: Final = "text/x-nix-narinfo"
 _LISTING_TYPE: Final = "application/json"
@@ -53,14 +56,16 @@ class S3Cache:
                 if error_code(error) in ABSENT:
                     return None
                 raise
-            with closing(answer["Body"]) as body:
-                data = body.read(MAX_NARINFO_SIZE)
+        data = read_narinfo(answer, operation)
         try:
             narinfo = NarInfo.parse(data, self._store_dir)
         except PermanentError as error:
             # Ingest wrote it, so somebody else has been here: no submission may be blamed for it.
             raise TransientError(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
-        return PublishedNarInfo(narinfo, answer["Metadata"].get(SUBMISSION_METADATA))
+        metadata = answer["Metadata"]
+        return PublishedNarInfo(
+            narinfo, metadata.get(SUBMISSION_METADATA), is_listed=metadata.get(LISTING_METADATA) != NO_LISTING
+        )
 
     def ensure_cache_info(self) -> None:
         """See :class:`lambdas.ingest.ports.Cache`; asks S3 once per container."""
@@ -73,10 +78,14 @@ class S3Cache:
         """See :class:`lambdas.ingest.ports.Cache`."""
         return self._nar_copy.copy(source, str(CacheNarKey(file)))
 
-    def commit(self, narinfo: NarInfo, submission_digest: str) -> bool:
+    def commit(self, publication: PublishedNarInfo) -> bool:
         """See :class:`lambdas.ingest.ports.Cache`."""
+        narinfo = publication.narinfo
+        metadata = {} if publication.is_listed else {LISTING_METADATA: NO_LISTING}
+        if publication.submission_digest is not None:
+            metadata[SUBMISSION_METADATA] = publication.submission_digest
         key = str(CacheNarInfoKey(narinfo.store_path.hash_part))
-        return self._create(key, narinfo.render(), _NARINFO_TYPE, {SUBMISSION_METADATA: submission_digest})
+        return self._create(key, narinfo.render(), _NARINFO_TYPE, metadata)
 
     def has_listing(self, hash_part: HashPart) -> bool:
         """See :class:`lambdas.ingest.ports.Cache`."""

@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from lambdas.ingest.adapters.aws_call import ABSENT, aws_call, error_code
+from lambdas.ingest.adapters.body import read_chunks, read_narinfo
 from lambdas.ingest.ports import PinnedNar, StagedNarInfo
 from nixcache.errors import PermanentError, TransientError
-from nixcache.narinfo import MAX_NARINFO_SIZE
 from protocol.keys import StagingNarInfoKey, StagingNarKey
 from protocol.verdicts import ServiceCode
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 UNREADABLE: Final = frozenset(("InvalidObjectState", "InvalidRequest"))
 """How S3 says that an object is archived, or encrypted with a key that only its builder has: it never gets better."""
-CHUNK_SIZE: Final = 1024 * 1024
-"""Bytes in memory at once while a NAR streams by."""
 
 
 class S3Staging:
@@ -38,14 +35,9 @@ class S3Staging:
         """See :class:`lambdas.ingest.ports.Staging`."""
         with aws_call(self._get(key)):
             answer = self._open(str(key), version_id)
-            if answer is None:
-                return None
-            with closing(answer["Body"]) as body:
-                # However large the object is, a byte more than is allowed is enough for the parser to refuse it.
-                data = body.read(MAX_NARINFO_SIZE + 1)
-        if len(data) < min(answer["ContentLength"], MAX_NARINFO_SIZE + 1):
-            raise TransientError(f"{self._get(key)} ended early.", remedy="It is tried again.")
-        return StagedNarInfo(self._version(answer), data)
+        if answer is None:
+            return None
+        return StagedNarInfo(self._version(answer), read_narinfo(answer, self._get(key)))
 
     @contextmanager
     def nar(self, key: StagingNarKey) -> Iterator[tuple[PinnedNar, Iterator[bytes]] | None]:
@@ -86,9 +78,3 @@ class S3Staging:
 
     def _get(self, key: StagingNarInfoKey | StagingNarKey) -> str:
         return f"GetObject of s3://{self._bucket}/{key}"
-
-
-def read_chunks(body: StreamingBody, operation: str) -> Iterator[bytes]:
-    """Yield what ``body`` holds; an answer that breaks off is :class:`TransientError`, never the end of the data."""
-    with aws_call(operation):
-        yield from body.iter_chunks(CHUNK_SIZE)

@@ -1,0 +1,147 @@
+"""I6: an invocation that runs out of time says so in time, and no submission is lost or blamed for its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lambdas.ingest.deadline import TO_BEGIN_SECONDS, TO_FINISH_SECONDS
+from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
+from protocol.keys import CacheListingKey
+from protocol.verdicts import Published, Rejected
+from tests.ingest.requests_log import RequestsLog
+from tests.ingest.store_objects import Builder
+from tests.ingest.world import ALICE, KEY, Container, Context, World, connect, sqs_event
+
+PUBLISHED = Published((KEY.name,))
+
+
+def _slow(world: World, is_slow: Callable[[int, str], bool], left: float) -> tuple[Container, RequestsLog]:
+    """Return a container with the whole time, of which ``left`` seconds are left after the request that is slow."""
+    clients = connect(world.aws)
+    remaining = [float(FUNCTION_TIMEOUT_SECONDS)]
+
+    def take_time(number: int, operation: str) -> None:
+        if is_slow(number, operation):
+            remaining[0] = left
+
+    log = RequestsLog(clients, before=take_time)
+    return world.container(clients, context=lambda: Context(remaining_seconds=lambda: remaining[0])), log
+
+
+def _is_commit(number: int, _: str) -> bool:
+    return number == 6  # narinfo, is it published, NAR, key, nix-cache-info, copy, narinfo
+
+
+def _is_nar(number: int, _: str) -> bool:
+    return number == 2
+
+
+def _submit_two(world: World, builder: Builder) -> tuple[list[str], list[str]]:
+    """Submit two; return their keys' hash parts and their messages in the same order."""
+    things = [builder.build("first"), builder.build("second")]
+    messages = []
+    for thing in things:
+        world.submit(thing)
+        messages += world.take_messages()
+    return [thing.path.hash_part for thing in things], messages
+
+
+def _results(world: World) -> list[str]:
+    return [
+        key.removeprefix(f"results/{ALICE}/").removesuffix(".json")
+        for key in world.keys(world.settings.ledger_bucket, "results/")
+    ]
+
+
+def test_a_submission_is_not_begun_when_most_of_the_time_is_gone(world: World, builder: Builder) -> None:
+    (first, second), messages = _submit_two(world, builder)
+    container, log = _slow(world, _is_commit, TO_BEGIN_SECONDS - 0.001)
+    assert container(sqs_event(*messages)) == messages[1:]
+    assert _results(world) == [first]
+    assert len(log.operations) == 11 + 1, "a leaf's, and that the message comes again soon"
+    assert world.container()(sqs_event(*messages[1:])) == []
+    assert sorted(_results(world)) == sorted((first, second))
+
+
+def test_a_submission_is_begun_when_there_is_time(world: World, builder: Builder) -> None:
+    _, messages = _submit_two(world, builder)
+    container, _ = _slow(world, _is_commit, TO_BEGIN_SECONDS)
+    assert container(sqs_event(*messages)) == []
+
+
+def test_the_first_is_begun_in_any_case(world: World, builder: Builder) -> None:
+    thing = builder.build("leaf")
+    world.submit(thing)
+    container = world.container(context=lambda: Context(remaining_seconds=lambda: TO_BEGIN_SECONDS - 1))
+    assert container(sqs_event(*world.take_messages())) == []
+    assert world.verdict(thing.path) == PUBLISHED
+
+
+def test_who_was_delivered_most_often_goes_first(world: World, builder: Builder) -> None:
+    """Else one could stand back behind slow ones until it is a dead letter."""
+    (_, second), messages = _submit_two(world, builder)
+    event = sqs_event(*messages)
+    event["Records"][0]["attributes"]["ApproximateReceiveCount"] = "9"
+    event["Records"][1]["attributes"]["ApproximateReceiveCount"] = "10"
+    container, _ = _slow(world, _is_commit, 0)
+    assert container(event) == messages[:1]
+    assert _results(world) == [second]
+
+
+def test_what_takes_all_the_time_there_is_is_rejected(world: World, builder: Builder) -> None:
+    """It would take as long at every delivery, and be a dead letter in the end."""
+    (first, _), messages = _submit_two(world, builder)
+    container, _ = _slow(world, _is_nar, TO_FINISH_SECONDS - 0.001)
+    assert container(sqs_event(*messages)) == messages[1:]
+    assert _results(world) == [first]
+    verdict = world.verdict(builder.build("first").path)
+    assert isinstance(verdict, Rejected)
+    assert verdict.code == "too-large"
+    assert "840 seconds" in verdict.problem
+
+
+def test_what_had_only_a_part_of_the_time_comes_again(world: World, builder: Builder) -> None:
+    (first, _), messages = _submit_two(world, builder)
+    leaf = 11
+    container, _ = _slow(world, lambda number, _: _is_nar(number - leaf, ""), TO_FINISH_SECONDS - 0.001)
+    assert container(sqs_event(*messages)) == messages[1:]
+    assert _results(world) == [first]
+    assert world.container()(sqs_event(*messages[1:])) == []
+    assert world.verdict(builder.build("second").path) == PUBLISHED
+
+
+@pytest.mark.parametrize("left", [TO_FINISH_SECONDS, TO_FINISH_SECONDS - 0.001])
+def test_waking_goes_on_at_the_next_delivery(world: World, builder: Builder, left: float) -> None:
+    """There may be any number of waiters; the publisher has its verdict before them."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    world.submit(leaf)
+    messages = world.take_messages()
+    container, _ = _slow(world, lambda _, operation: operation == "ListObjectsV2", left)
+    assert container(sqs_event(*messages)) == ([] if left >= TO_FINISH_SECONDS else messages)
+    assert world.verdict(leaf.path) == PUBLISHED
+    assert world.container()(sqs_event(*messages)) == []
+    world.run()
+    assert world.verdict(top.path) == PUBLISHED
+
+
+def test_a_listing_that_takes_too_long_is_nobodys_fault(
+    world: World, builder: Builder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is published was verified in time once: for want of its listing it is not rejected."""
+    thing = builder.build("leaf")
+    world.submit(thing)
+    messages = world.take_messages()
+    assert world.container()(sqs_event(*messages)) == []
+    key = str(CacheListingKey(thing.path.hash_part))
+    world.admin.s3.delete_object(Bucket=world.settings.cache_bucket, Key=key)
+    container, _ = _slow(world, lambda _, operation: operation == "HeadObject", 0)
+    assert container(sqs_event(*messages)) == messages
+    assert "time is nearly over" in caplog.records[-1].__dict__["error"]
+    assert world.verdict(thing.path) == PUBLISHED
+    assert world.container()(sqs_event(*messages)) == []
+    assert key in world.keys(world.settings.cache_bucket)
