@@ -151,6 +151,12 @@ def _hook_script(config: MachineConfig, output: Path | None, report: Report) -> 
     if output is None:
         report.progress(script.rstrip())
         return ExitCode.DONE
+    if not output.parent.is_dir():
+        raise PermanentError(
+            BuilderCode.CONFIG_INVALID,
+            f"--output: there is no directory {output.parent}.",
+            remedy="Make it first, writable for root alone.",
+        )
     # Beside its place and then into it: Nix may start the old one at this very moment.
     tmp = output.with_name(f".{output.name}.tmp")
     tmp.write_text(script)
@@ -193,7 +199,7 @@ def _uploader(report: Report) -> tuple[Queue, Uploader, Event]:
     ports = Ports(
         queue=queue,
         nix_store=nix_store,
-        lookup=NarInfoLookup(config.cache_url, config.upstreams),
+        lookup=NarInfoLookup(config.cache_url, config.upstreams, config.machine.store_dir),
         staging=Staging(client, config.staging_bucket),
         ledger=Ledger(client, config.ledger_bucket, config.builder),
     )

@@ -6,6 +6,7 @@ the environment, and so on. Region, endpoint and credentials are AWS's own varia
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hook.errors import BuilderCode
-from hook.post_build import DEFAULT_STATE_DIR
+from hook.post_build import DEFAULT_STATE_DIR, gc_roots_dir
 from nixcache.errors import PermanentError
 from nixcache.store_path import StoreDir
 from protocol.keys import BuilderName
@@ -39,6 +40,7 @@ KEYS = (
     "zstd_level",
 )
 
+_MAX_FILE_NAME = 255
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _URL = re.compile(r"https?://[!-~]+", re.ASCII)
 
@@ -91,7 +93,7 @@ def uploader_config(environ: Mapping[str, str]) -> UploaderConfig:
 
 def _machine(settings: _Settings, environ: Mapping[str, str]) -> MachineConfig:
     return MachineConfig(
-        state_dir=settings.optional("state_dir", _absolute, Path(DEFAULT_STATE_DIR)),
+        state_dir=settings.optional("state_dir", _state_dir, Path(DEFAULT_STATE_DIR)),
         nix_bin_dir=settings.optional("nix_bin_dir", _absolute, None),
         # Nix's own variable, so that both always speak of the same store.
         store_dir=StoreDir(environ.get("NIX_STORE_DIR") or "/nix/store"),
@@ -184,6 +186,17 @@ def _absolute(value: object) -> Path:
     path = Path(_text(value))
     if not path.is_absolute():
         raise ValueError("Give an absolute path: the hook runs in another directory.")
+    return path
+
+
+def _state_dir(value: object) -> Path:
+    path = _absolute(value)
+    length = len(os.fsencode(Path(gc_roots_dir(str(path))).name))
+    if length > _MAX_FILE_NAME:
+        raise ValueError(
+            f"Give a shorter path: the directory of its garbage-collection roots carries its name, which takes {length}"
+            f" bytes there (a dash takes four), and {_MAX_FILE_NAME} are possible."
+        )
     return path
 
 

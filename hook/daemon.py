@@ -24,26 +24,41 @@ TICK_SECONDS: Final = 1.0
 """How often the spool is looked at."""
 DRAIN_TICK_SECONDS: Final = 0.25
 """The same, where somebody is waiting for it."""
+ADOPT_SECONDS: Final = 60.0
+"""How often roots without an entry are looked for, which costs a look at every root."""
 
 
 def serve(queue: Queue, uploader: Uploader, *, report: Report, stop: Event) -> ExitCode:
     """Work until ``stop`` is set, whatever goes wrong in between."""
-    with queue.owned() as mine:
-        if not mine:
-            report.problem(f"another uploader works on {queue.state_dir}; stop it first.")
-            return ExitCode.TROUBLE
-        while not stop.is_set():
-            trouble: Exception | None
-            try:
-                uploader.take_in()
-                trouble = uploader.upload_due()
-                trouble = uploader.poll() or trouble
-            except (OSError, TransientError) as error:
-                trouble = _of_disk(error) if isinstance(error, OSError) else error
-            if not stop.is_set():
-                report.trouble(trouble)
+    while not stop.is_set():
+        try:
+            with queue.owned() as mine:
+                if not mine:
+                    report.problem(f"another uploader works on {queue.state_dir}; stop it first.")
+                    return ExitCode.TROUBLE
+                _serve_own(queue, uploader, report, stop)
+        except OSError as error:
+            report.trouble(_of_disk(error))
             stop.wait(TICK_SECONDS)
     return ExitCode.DONE
+
+
+def _serve_own(queue: Queue, uploader: Uploader, report: Report, stop: Event) -> None:
+    adopted_at = float("-inf")
+    while not stop.is_set():
+        trouble: Exception | None
+        try:
+            uploader.take_in()
+            trouble = uploader.upload_due()
+            trouble = uploader.poll() or trouble
+            if time.monotonic() - adopted_at >= ADOPT_SECONDS:
+                queue.adopt_orphans()
+                adopted_at = time.monotonic()
+        except (OSError, TransientError) as error:
+            trouble = _of_disk(error) if isinstance(error, OSError) else error
+        if not stop.is_set():
+            report.trouble(trouble)
+        stop.wait(TICK_SECONDS)
 
 
 def drain(
@@ -88,6 +103,7 @@ def _drain_own(
     *,
     follow_all: bool,
 ) -> ExitCode:
+    queue.adopt_orphans(young=True)
     while True:
         try:
             uploader.take_in()
@@ -106,7 +122,7 @@ def _drain_own(
         if follow_all:
             followed |= _open(queue.entries)
         if _settled(queue.entries, followed) and not queue.has_spooled():
-            return _outcome(queue.entries, followed)
+            return ExitCode.REFUSED if queue.has_set_aside else _outcome(queue.entries, followed)
         if (code := _give_up(report, stop, deadline)) is not None:
             return ExitCode.TROUBLE if trouble else code
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hook.post_build import INDIRECT_ROOTS, add_gc_root, gc_roots_dir
 
-__all__ = ["add_gc_root", "is_rooted", "release", "rooted"]
+__all__ = ["add_gc_root", "is_rooted", "made_at", "release", "rooted"]
 
 
 def is_rooted(state_dir: Path, base_name: str) -> bool:
@@ -23,6 +23,12 @@ def rooted(state_dir: Path) -> dict[str, str]:
         for link in directory.iterdir()
         if link.is_symlink()
     }
+
+
+def made_at(state_dir: Path, base_name: str) -> float:
+    """Return when the newest root of a path that is rooted was made, in seconds since the epoch; raises OSError."""
+    links = [directory / base_name for directory in _directories(state_dir)]
+    return max(link.lstat().st_mtime for link in links if link.is_symlink())
 
 
 def release(state_dir: Path, base_name: str) -> None:

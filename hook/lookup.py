@@ -1,4 +1,8 @@
-"""Which store paths need no upload: a narinfo of theirs is in the cache, or in an upstream."""
+"""Which store paths need no upload: a narinfo of theirs is in the cache, or in an upstream.
+
+The narinfo itself is read: a captive portal, a sign-in page and a CDN with an error page of its own also answer 200,
+and each of them would empty the queue without an upload.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ from typing import TYPE_CHECKING, Final, Self
 
 import urllib3
 
-from nixcache.errors import TransientError
+from nixcache.errors import PermanentError, TransientError
+from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
 from protocol.keys import CacheNarInfoKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nixcache.store_path import StorePath
+    from nixcache.store_path import StoreDir, StorePath
 
 WORKERS: Final = 16
 """Look-ups at once."""
@@ -25,8 +30,9 @@ _ABSENT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE)
 class NarInfoLookup:
     """Looks narinfos up in the cache first, and in the upstreams only for what the cache lacks."""
 
-    def __init__(self, cache_url: str, upstreams: tuple[str, ...]) -> None:
+    def __init__(self, cache_url: str, upstreams: tuple[str, ...], store_dir: StoreDir) -> None:
         self._urls = (cache_url, *upstreams)
+        self._store_dir = store_dir
         self._http = urllib3.PoolManager(
             maxsize=WORKERS,
             timeout=urllib3.Timeout(connect=10, read=30),
@@ -58,14 +64,32 @@ class NarInfoLookup:
         address = f"{url}/{CacheNarInfoKey(path.hash_part)}"
         try:
             # no-cache: a remembered 404 here could hide what is published a moment later.
-            response = self._http.request("HEAD", address, headers={"Cache-Control": "no-cache"})
+            headers = {"Cache-Control": "no-cache"}
+            with self._http.request("GET", address, headers=headers, preload_content=False) as response:
+                body = response.read(MAX_NARINFO_SIZE + 1)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
             raise TransientError(
                 f"{address} cannot be reached: {reason}.", remedy="Check the network, and cache_url and upstreams."
             ) from error
         if response.status == HTTPStatus.OK:
+            self._check(body, path, address)
             return True
         if response.status in _ABSENT:
             return False
         raise TransientError(f"{address} answered {response.status}.", remedy="Check cache_url and upstreams.")
+
+    def _check(self, body: bytes, path: StorePath, address: str) -> None:
+        """Raise :class:`TransientError` unless ``body`` is the narinfo of ``path``."""
+        try:
+            narinfo = NarInfo.parse(body, self._store_dir)
+        except PermanentError as error:
+            problem = error.problem
+        else:
+            if narinfo.store_path == path:
+                return
+            problem = f"It is of {narinfo.store_path.base_name}."
+        raise TransientError(
+            f"{address} answered 200, but not with the narinfo of {path.base_name}: {problem}",
+            remedy="Check cache_url and upstreams, and whether a portal or a sign-in page answers in their place.",
+        )

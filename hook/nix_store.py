@@ -93,7 +93,7 @@ class NixStore:
     def dump(self, path: StorePath) -> Iterator[Iterator[bytes]]:
         """Give the NAR of ``path`` in chunks. Its end is only proven when the iterator is exhausted.
 
-        Raises :class:`PermanentError` (``path-vanished``, ``nix-failed``) from the iterator.
+        Raises :class:`PermanentError` (``path-vanished``) and :class:`DumpFailedError` from the iterator.
         """
         full = self.store_dir.render(path)
         # A session of its own: Ctrl-C on a terminal must reach us alone, or the dump would look cut short.
@@ -163,6 +163,10 @@ class _CommandFailedError(PermanentError):
         )
 
 
+class DumpFailedError(TransientError):
+    """The dump of one path ended too early although the path is there; it says nothing of other paths."""
+
+
 def _chunks(process: subprocess.Popen[bytes], full_path: str) -> Iterator[bytes]:
     assert process.stdout is not None  # noqa: S101 - started with a pipe
     assert process.stderr is not None  # noqa: S101 - the same
@@ -173,7 +177,12 @@ def _chunks(process: subprocess.Popen[bytes], full_path: str) -> Iterator[bytes]
         return
     if not os.path.lexists(full_path):
         raise vanished(full_path)
-    raise _CommandFailedError(f"nix-store --dump {full_path}", complaint)
+    # Killed (by the kernel for its memory, at a shutdown) or replaced in mid-dump: the path is not to blame, and a
+    # refusal would let go of its root. Nix exits with 1 for a SIGTERM too, so no exit code tells these apart.
+    said = " ".join(complaint.decode(errors="replace").split())[-500:] or f"exit code {process.returncode}"
+    raise DumpFailedError(
+        f"nix-store --dump {full_path} failed: {said}.", remedy="Try that command by hand, should it fail every time."
+    )
 
 
 def vanished(full_path: str) -> PermanentError:

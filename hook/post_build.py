@@ -9,7 +9,7 @@ and ``NIX_STATE_DIR``.
 """
 
 # pathlib and contextlib each cost milliseconds that every build would wait for, and even __future__ half of one:
-# ruff: noqa: PTH100, PTH103, PTH104, PTH108, PTH123, PTH211, SIM105
+# ruff: noqa: PTH100, PTH102, PTH104, PTH108, PTH112, PTH120, PTH123, PTH211, SIM105
 
 import os
 import time
@@ -72,7 +72,7 @@ def enqueue(state_dir: str, paths: list[str], *, drv_path: str | None = None) ->
         descriptor = os.open(tmp, flags, 0o644)
     except FileNotFoundError:
         for directory in (SPOOL_TMP, SPOOL_NEW):
-            os.makedirs(f"{state_dir}/{directory}", exist_ok=True)
+            make_directory(f"{state_dir}/{directory}")
         descriptor = os.open(tmp, flags, 0o644)
     try:
         try:
@@ -125,17 +125,35 @@ def add_gc_root(state_dir: str, path: str) -> None:
         try:
             os.symlink(path, link)
         except FileNotFoundError:
-            os.makedirs(directory, exist_ok=True)
+            make_directory(directory)
             os.symlink(path, link)
     except FileExistsError:
         return
     except OSError as error:
-        os.makedirs(f"{state_dir}/{INDIRECT_ROOTS}", exist_ok=True)
+        make_directory(f"{state_dir}/{INDIRECT_ROOTS}")
         link = f"{os.path.abspath(state_dir)}/{INDIRECT_ROOTS}/{base}"
         if _run("nix-store", "--add-root", link, "--indirect", "--realise", path) is None:
             raise OSError(error.errno, f"neither {directory} nor nix-store --add-root took a root") from error
     else:
         sync_directory(directory)
+
+
+def make_directory(path: str) -> None:
+    """Make ``path`` and the parents that it lacks, each so that it survives power loss; raises OSError.
+
+    Without that, the first entry of all could be synced into a directory that is gone with the power.
+    """
+    missing = []
+    path = os.path.abspath(path)
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            pass
+        sync_directory(os.path.dirname(directory))
 
 
 def sync_directory(path: str) -> None:
@@ -156,7 +174,7 @@ def report(state_dir: str, problem: str) -> None:
         pass
     try:
         log = f"{state_dir}/{LOG_NAME}"
-        os.makedirs(state_dir, exist_ok=True)
+        make_directory(state_dir)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         try:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from hook import gc_roots, post_build, spool
 from hook.entry import Entry, Queued, Refused
+from hook.errors import BuilderCode
 from nixcache.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -29,15 +30,22 @@ QUARANTINE: Final = "quarantine"
 _LOCK: Final = "uploader.lock"
 _STALE_SECONDS: Final = 3600
 """Age at which a temporary file belongs to a hook that was killed, and an untellable derivation to a past build."""
+_HOOK_SECONDS: Final = 60
+"""Age at which no running hook is between a root and its spool entry any more."""
 
 
 class Queue:
-    """The queue in ``state_dir``. Anybody may look; only the one process inside :meth:`owned` may change it."""
+    """The queue in ``state_dir``. Anybody may look; only the one process inside :meth:`owned` may change it.
+
+    ``has_set_aside`` tells whether this object has moved anything into the quarantine.
+    """
 
     def __init__(self, state_dir: Path, store_dir: StoreDir, *, report: Report) -> None:
         self.state_dir = state_dir
         self.store_dir = store_dir
         self.entries: dict[StorePath, Entry] = {}
+        self.has_set_aside = False
+        self._foreign: set[str] = set()
         self._report = report
         self._new = state_dir / post_build.SPOOL_NEW
         self._tmp = state_dir / post_build.SPOOL_TMP
@@ -51,7 +59,7 @@ class Queue:
         Raises OSError.
         """
         for directory in (self._new, self._tmp, self._entries_dir):
-            directory.mkdir(parents=True, exist_ok=True)
+            post_build.make_directory(str(directory))
         with (self.state_dir / _LOCK).open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +70,6 @@ class Queue:
             self.entries, unreadable = self._read_entries()
             for file, error in unreadable:
                 self._set_aside(file, error)
-            self._adopt_orphans()
             yield True
 
     def read(self) -> tuple[dict[StorePath, Entry], list[tuple[Path, PermanentError]]]:
@@ -95,7 +102,7 @@ class Queue:
             paths = spooled.paths
             if spooled.drv_path and not paths:
                 try:
-                    paths = tuple(outputs(spooled.drv_path))
+                    paths = _outputs(spooled.drv_path, outputs)
                 except PermanentError as error:
                     # Nix may register the outputs only after the hook; an hour later it never will.
                     if time.time() - spooled_at > _STALE_SECONDS:
@@ -104,7 +111,7 @@ class Queue:
             for path in paths:
                 known = self.entries.get(path)
                 if known is None or isinstance(known.progress, Refused):
-                    self._root(path)
+                    self.root(path)
                     self.save(Entry(path, spooled_at, Queued()))
             file.unlink()
 
@@ -165,8 +172,8 @@ class Queue:
                 entries |= {path: Entry(path, spooled_at, Queued()) for path in paths}
         return entries, unreadable
 
-    def _root(self, path: StorePath) -> None:
-        """Root what the hook could not root, or not tell."""
+    def root(self, path: StorePath) -> None:
+        """Root what the hook could not root, or not tell, or never saw; a root that cannot be made is reported."""
         if gc_roots.is_rooted(self.state_dir, path.base_name):
             return
         try:
@@ -174,32 +181,57 @@ class Queue:
         except OSError as error:
             self._report.problem(f"{path.base_name} has no garbage-collection root: {error.strerror}.")
 
-    def _adopt_orphans(self) -> None:
-        """Queue what is rooted but has no entry: its hook was killed, or met a full disk, between the two."""
+    def adopt_orphans(self, *, young: bool = False) -> None:
+        """Queue what is rooted but has no entry: its hook was killed, or met a full disk, between the two.
+
+        A ``young`` root may belong to a hook that is about to queue it; to adopt that too is one needless line. A root
+        that was left over by a refusal is let go, but neither a young one nor that of a path that is spooled again.
+        Raises OSError.
+        """
+        rooted = gc_roots.rooted(self.state_dir)
         spooled, _ = self._read_spool()
-        for base_name, full_path in gc_roots.rooted(self.state_dir).items():
+        for base_name, full_path in rooted.items():
             try:
                 path = self.store_dir.parse(full_path)
             except PermanentError as error:
-                self._report.problem(f"A garbage-collection root is left alone: {error.problem}")
+                if base_name not in self._foreign:
+                    self._report.problem(f"A garbage-collection root is left alone: {error.problem}")
+                self._foreign.add(base_name)
                 continue
             entry = self.entries.get(path)
-            if entry is None and path not in spooled:
-                self._report.problem(f"{base_name} is rooted but was not queued; it is now.")
+            if path in spooled or not (entry is None or isinstance(entry.progress, Refused)):
+                continue
+            # A root from the future is old: this machine's clock was set back.
+            is_old = not 0 <= time.time() - gc_roots.made_at(self.state_dir, base_name) < _HOOK_SECONDS
+            if entry is None and (young or is_old):
                 self.save(Entry(path, time.time(), Queued()))
-            elif entry is not None and isinstance(entry.progress, Refused):
+                self._report.problem(f"{base_name} is rooted but was not queued; it is now.")
+            elif entry is not None and is_old:
                 gc_roots.release(self.state_dir, base_name)
 
     def _set_aside(self, file: Path, error: PermanentError) -> None:
-        self._quarantine.mkdir(exist_ok=True)
+        post_build.make_directory(str(self._quarantine))
         aside = self._quarantine / f"{file.name}.{time.time_ns()}"
         file.rename(aside)
+        self.has_set_aside = True
         self._report.problem(f"{error} It is {aside}.")
 
     def _clear_stale_files(self) -> None:
         for file in _files(self._tmp):
             if time.time() - file.stat().st_mtime > _STALE_SECONDS:
                 file.unlink(missing_ok=True)
+
+
+def _outputs(drv_path: StorePath, outputs: Callable[[StorePath], list[StorePath]]) -> tuple[StorePath, ...]:
+    """Return what ``outputs`` tells; none at all is no answer either, for something was built."""
+    paths = tuple(outputs(drv_path))
+    if not paths:
+        raise PermanentError(
+            BuilderCode.NIX_FAILED,
+            f"Nix names no output of {drv_path.base_name}.",
+            remedy="Push what it built with `assay push`, then delete the entry.",
+        )
+    return paths
 
 
 def _files(directory: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hook.closure import Plan, plan
 from hook.entry import Entry, Queued, Refused, Submitted
-from hook.nix_store import vanished
+from hook.nix_store import DumpFailedError, vanished
 from hook.upload import upload
 from nixcache.errors import AssayError, PermanentError, TransientError
 from protocol.verdicts import Conflict, Duplicate, Published, Rejected, ServiceCode, Waiting
@@ -152,6 +152,7 @@ class Uploader:
         """Upload several paths at once, each after its references; return what failed for good, and what in passing."""
         failures: dict[StorePath, PermanentError] = {}
         interruption: TransientError | None = None
+        going_on = True
         order = TopologicalSorter(planned.order())
         order.prepare()
         running: dict[Future[Staged], StorePath] = {}
@@ -159,7 +160,7 @@ class Uploader:
         try:
             while True:
                 # After trouble nothing new is begun: it would meet the same.
-                for path in order.get_ready() if interruption is None else ():
+                for path in order.get_ready() if going_on else ():
                     future = pool.submit(self._upload, planned.missing[path], content_addresses.get(path))
                     running[future] = path
                 if not running:
@@ -171,8 +172,10 @@ class Uploader:
                         order.done(path)
                     except PermanentError as error:
                         failures[path] = error
+                    except DumpFailedError as error:
+                        interruption = error  # of this path alone: one bad sector must not hold up the others
                     except TransientError as error:
-                        interruption = error
+                        interruption, going_on = error, False
                         running = {other: which for other, which in running.items() if not other.cancel()}
         finally:
             pool.shutdown(cancel_futures=True)
@@ -198,6 +201,9 @@ class Uploader:
         """Remember what was submitted. A dependency, which no hook has queued, gets its entry here."""
         now = time.time()
         known = self._queue.entries.get(path)
+        if known is None:
+            # What it is a dependency of may be refused, and its root with it, long before this one's verdict is in.
+            self._queue.root(path)
         uploads = known.progress.uploads if known and isinstance(known.progress, Queued) else 0
         progress = Submitted(version_id=staged.version_id, staged_at=staged.at, since=now, uploads=uploads + 1)
         self._queue.save(Entry(path, known.queued_at if known else now, progress))
@@ -269,6 +275,7 @@ class Uploader:
                 self._refuse(path, problem, code=verdict.kind)
 
     def _start_anew(self, path: StorePath, *, uploads: int) -> None:
+        self._queue.root(path)
         self._queue.save(replace(self._queue.entries[path], progress=Queued(uploads=uploads)))
 
 

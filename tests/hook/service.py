@@ -13,9 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from hook.nix_store import NixStore
 from local.aws import UNCHECKED, Aws
+from nixcache.compression import Compression
 from nixcache.narinfo import NarInfo
-from nixcache.store_path import HashPart, StoreDir, StorePath
+from nixcache.store_path import StoreDir, StorePath
 from protocol.keys import BuilderName, CacheNarInfoKey, NarFile, ResultKey, StagingNarInfoKey, StagingNarKey
 from protocol.results import Result
 from protocol.verdicts import Published, Verdict
@@ -58,9 +60,24 @@ class Service:
         self._directory.cleanup()
         self.s3.close()
 
-    def put_into_cache(self, hash_part: HashPart) -> None:
-        """Make a narinfo visible; for a builder only its being there counts."""
-        (self.cache / str(CacheNarInfoKey(hash_part))).write_text("")
+    def put_into_cache(self, path: StorePath, store_dir: StoreDir) -> None:
+        """Make the narinfo of a valid path visible, as if it were published; no builder asks for its NAR."""
+        info = NixStore(store_dir).infos([path])[path]
+        narinfo = NarInfo(
+            store_dir=store_dir,
+            store_path=path,
+            url=NarFile.of(info.nar_hash, Compression.NONE).url,
+            compression=Compression.NONE,
+            file_hash=info.nar_hash,
+            file_size=info.nar_size,
+            nar_hash=info.nar_hash,
+            nar_size=info.nar_size,
+            references=info.references,
+            deriver=info.deriver,
+            signatures=(),
+            ca=None,
+        )
+        (self.cache / str(CacheNarInfoKey(path.hash_part))).write_bytes(narinfo.render())
 
     def staged(self) -> list[str]:
         """Return the keys in staging, sorted, one for each version."""

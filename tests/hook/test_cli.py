@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hook import gc_roots
+from hook import gc_roots, post_build
 from hook.entry import Queued, Refused, Submitted
 from hook.exit_code import ExitCode
 from hook.post_build import SPOOL_NEW, gc_roots_dir
@@ -61,7 +61,7 @@ def test_from_a_build_to_a_published_closure(builder: Builder, service: Service)
 def test_only_the_root_is_queued_and_its_whole_closure_goes(builder: Builder, service: Service) -> None:
     """Builds from before the hook was set up leave no gap in the cache."""
     low, middle, dev, top = builder.nix.build(_GRAPH)
-    service.put_into_cache(middle.hash_part)
+    service.put_into_cache(middle, builder.nix.store_dir)
     ended = builder.assay("push", builder.nix.full(top), *_LIMITED)
     assert ended.code == ExitCode.DONE
     assert sorted(service.judged) == sorted([dev, top]), "what the cache has is left out, and so is what lies below it"
@@ -71,7 +71,7 @@ def test_only_the_root_is_queued_and_its_whole_closure_goes(builder: Builder, se
 @pytest.mark.usefixtures("judging")
 def test_an_upstream_s_paths_are_not_uploaded(builder: Builder, service: Service) -> None:
     low, middle, dev, top = builder.nix.build(_GRAPH)
-    service.put_into_cache(low.hash_part)
+    service.put_into_cache(low, builder.nix.store_dir)
     # The upstream has what our cache lacks.
     builder.configure(ASSAY_UPSTREAMS=service.cache_url, ASSAY_CACHE_URL=f"{service.cache_url}/empty")
     assert builder.assay("push", builder.nix.full(top), *_LIMITED).code == ExitCode.DONE
@@ -80,7 +80,7 @@ def test_an_upstream_s_paths_are_not_uploaded(builder: Builder, service: Service
 
 def test_a_path_that_is_published_already_is_done_at_once(builder: Builder, service: Service) -> None:
     path = builder.nix.add("file", b"data")
-    service.put_into_cache(path.hash_part)
+    service.put_into_cache(path, builder.nix.store_dir)
     ended = builder.assay("push", builder.nix.full(path), *_AT_ONCE)
     assert (ended.code, ended.out) == (ExitCode.DONE, f"already published {path.base_name}\n")
     assert service.staged() == []
@@ -89,7 +89,7 @@ def test_a_path_that_is_published_already_is_done_at_once(builder: Builder, serv
 
 def test_push_takes_symlinks_and_paths_inside_a_store_path(builder: Builder, service: Service, tmp_path: Path) -> None:
     path = builder.nix.add("file", b"data")
-    service.put_into_cache(path.hash_part)
+    service.put_into_cache(path, builder.nix.store_dir)
     link = tmp_path / "result"
     link.symlink_to(builder.nix.full(path))
     for text in (str(link), f"{builder.nix.full(path)}/bin/x"):
@@ -347,6 +347,32 @@ def test_a_corrupt_path_is_one_line_and_what_needs_it_is_not_uploaded(builder: B
     assert all(isinstance(builder.entries()[path].progress, Refused) for path in (low, middle, dev, top))
 
 
+def test_a_page_that_answers_200_for_everything_empties_no_queue(
+    builder: Builder, path: StorePath, service: Service
+) -> None:
+    """I9: a captive portal, a sign-in page, a CDN that answers errors with its index.html."""
+    (service.cache / f"{path.hash_part}.narinfo").write_text("<!doctype html>\n")
+    _check_trouble(builder, path, f"{path.hash_part}.narinfo answered 200, but not with the narinfo", "cache_url")
+
+
+def test_once_exits_1_when_it_set_an_entry_aside_and_the_next_run_with_0(builder: Builder) -> None:
+    (builder.state_dir / SPOOL_NEW).mkdir(parents=True)
+    (builder.state_dir / SPOOL_NEW / "broken").write_text("x")
+    ended = builder.assay("upload", "--once", *_AT_ONCE)
+    assert ended.code == ExitCode.REFUSED
+    assert _is_one_line(ended.err)
+    assert builder.assay("upload", "--once", *_AT_ONCE).code == ExitCode.DONE
+
+
+def test_once_queues_at_once_what_the_hook_rooted_and_could_not_queue(builder: Builder, service: Service) -> None:
+    """I9: a CI job's disk was full in the hook a moment ago."""
+    path = builder.nix.add("file", b"data")
+    post_build.add_gc_root(str(builder.state_dir), builder.nix.full(path))
+    with service.judging(builder.nix.store_dir):
+        assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE
+    assert service.judged == [path]
+
+
 def test_pushing_what_is_not_there_queues_nothing(builder: Builder) -> None:
     ended = builder.assay("push", f"{builder.nix.store_dir.path}/{'0' * 32}-none", *_AT_ONCE)
     assert ended.code == ExitCode.REFUSED
@@ -423,3 +449,11 @@ def test_hook_script_prints_what_it_would_write(builder: Builder) -> None:
     script = builder.assay("hook-script").out
     assert script == builder.install_hook().read_text()
     assert os.access(builder.install_hook(), os.X_OK)
+
+
+def test_hook_script_into_a_directory_that_is_not_there_says_so(builder: Builder, tmp_path: Path) -> None:
+    ended = builder.assay("hook-script", "--output", str(tmp_path / "none" / "hook"))
+    assert ended.code == ExitCode.USAGE
+    assert _is_one_line(ended.err)
+    assert f"there is no directory {tmp_path}/none" in ended.err
+    assert "free space" not in ended.err

@@ -111,6 +111,16 @@ def test_a_missing_key_is_named_with_both_ways_to_set_it(tmp_path: Path, key: st
     assert f"ASSAY_{key.upper()}" in caught.value.remedy
 
 
+def test_a_state_dir_whose_roots_no_directory_name_could_carry_is_refused() -> None:
+    """Each dash takes four bytes there; the queue would stop for good with ENAMETOOLONG."""
+    fits, too_long = f"/{'-' * 63}abc", f"/{'-' * 64}"
+    assert machine_config({"ASSAY_STATE_DIR": fits}).state_dir == Path(fits)
+    with pytest.raises(PermanentError, match="ASSAY_STATE_DIR: ") as caught:
+        machine_config({"ASSAY_STATE_DIR": too_long})
+    assert "Give a shorter path" in caught.value.remedy
+    assert "256 bytes" in caught.value.remedy
+
+
 def test_a_wrong_variable_is_named() -> None:
     with pytest.raises(PermanentError, match="ASSAY_STATE_DIR: "):
         machine_config({"ASSAY_STATE_DIR": "relative"})

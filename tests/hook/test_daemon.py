@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from hook import gc_roots
+from hook import gc_roots, post_build
 from hook.entry import Queued, Submitted
 from hook.exit_code import ExitCode
+from nixcache.store_path import StorePath
 from tests.hook.builder import Builder
 from tests.hook.nix import derivation
 from tests.hook.service import Service
@@ -73,6 +77,48 @@ def test_the_daemon_outlives_trouble_and_goes_on_when_it_is_over(builder: Builde
         _until(lambda: isinstance(builder.entries()[second].progress, Submitted), what="it goes on by itself")
 
 
+def test_i9_a_daemon_starts_on_a_broken_disk_and_works_once_it_is_mended(builder: Builder, service: Service) -> None:
+    path = builder.nix.add("file", b"data")
+    builder.state_dir.write_text("")
+    process = builder.start("daemon")
+    try:
+        assert process.stderr
+        assert "The queue cannot be read or written" in process.stderr.readline()
+        builder.state_dir.unlink()
+        post_build.enqueue(str(builder.state_dir), [builder.nix.full(path)])
+        _until(service.staged, what="it works")
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=_PATIENCE)[1] == ""
+        assert process.returncode == ExitCode.DONE
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_i9_a_running_daemon_queues_what_its_hooks_rooted_but_could_not_queue(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hook.daemon.ADOPT_SECONDS", 0.1)
+    paths = [builder.nix.add(name, b"data") for name in ("before", "while")]
+
+    def root_each_and_stop() -> None:
+        try:
+            for path in paths:
+                post_build.add_gc_root(str(builder.state_dir), builder.nix.full(path))
+                link = Path(post_build.gc_roots_dir(str(builder.state_dir))) / path.base_name
+                os.utime(link, (0, 0), follow_symlinks=False)
+                _until(partial(_is_queued, builder, path), what="adopted")
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        rooting = pool.submit(root_each_and_stop)
+        ended = builder.assay("daemon")
+        rooting.result()
+    assert ended.code == ExitCode.DONE
+    assert ended.err.count("is rooted but was not queued; it is now.") == 2
+
+
 @pytest.mark.usefixtures("judging")
 def test_a_second_uploader_leaves_the_work_to_the_first_and_follows_it(builder: Builder) -> None:
     path = builder.nix.add("file", b"data")
@@ -120,6 +166,10 @@ def test_i6_killed_in_the_middle_the_next_uploader_completes(builder: Builder, s
     assert set(service.judged) == set(built)
     assert builder.entries() == {}
     assert gc_roots.rooted(builder.state_dir) == {}
+
+
+def _is_queued(builder: Builder, path: StorePath) -> bool:
+    return path in builder.entries()
 
 
 def _judged(service: Service, number: int) -> bool:

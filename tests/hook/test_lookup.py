@@ -6,34 +6,46 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from hook.lookup import NarInfoLookup
 from nixcache.errors import TransientError
-from nixcache.store_path import StorePath
+from nixcache.narinfo import MAX_NARINFO_SIZE
+from nixcache.store_path import NIX_STORE, StorePath
 
 PATHS = [StorePath.from_base_name(f"{number:032d}-x") for number in range(40)]
 
 
-class _Cache:
-    """Answers HEAD with what ``statuses`` says of a path (404 by default), and counts."""
+def _narinfo(path: StorePath) -> bytes:
+    return (
+        f"StorePath: {NIX_STORE.render(path)}\nURL: nar/x.nar\nCompression: none\n"
+        f"NarHash: sha256:{'0' * 52}\nNarSize: 120\nReferences: \n"
+    ).encode()
 
-    def __init__(self, statuses: dict[StorePath, list[int]]) -> None:
+
+class _Cache:
+    """Answers with what ``statuses`` says of a path (404 by default), 200 with ``body`` or its narinfo, and counts."""
+
+    def __init__(self, statuses: dict[StorePath, list[int]], body: bytes | None) -> None:
         self.asked: Counter[str] = Counter()
-        self.methods: set[str] = set()
-        by_name = {f"/sub/{path.hash_part}.narinfo": list(answers) for path, answers in statuses.items()}
+        by_name = {f"/sub/{path.hash_part}.narinfo": (path, list(answers)) for path, answers in statuses.items()}
         cache = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
+            def do_GET(self) -> None:
                 cache.asked[self.path] += 1
-                cache.methods.add(self.command)
-                answers = by_name.get(self.path, [404])
-                self.send_response(answers[0] if len(answers) == 1 else answers.pop(0))
+                path, answers = by_name.get(self.path, (PATHS[0], [404]))
+                status = answers[0] if len(answers) == 1 else answers.pop(0)
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", f"{cache.url}/{PATHS[1].hash_part}.narinfo")
                 self.end_headers()
+                if status == 200:
+                    with suppress(ConnectionError):
+                        self.wfile.write(_narinfo(path) if body is None else body)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -43,8 +55,8 @@ class _Cache:
 
 
 @contextmanager
-def _serving(statuses: dict[StorePath, list[int]]) -> Iterator[_Cache]:
-    cache = _Cache(statuses)
+def _serving(statuses: dict[StorePath, list[int]], *, body: bytes | None = None) -> Iterator[_Cache]:
+    cache = _Cache(statuses, body)
     thread = threading.Thread(target=cache.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -56,11 +68,11 @@ def _serving(statuses: dict[StorePath, list[int]]) -> Iterator[_Cache]:
 
 
 def _present(*urls: str, paths: list[StorePath]) -> set[StorePath]:
-    with NarInfoLookup(urls[0], urls[1:]) as lookup:
+    with NarInfoLookup(urls[0], urls[1:], NIX_STORE) as lookup:
         return lookup.present(paths)
 
 
-def test_present_is_what_the_cache_answers_200_for() -> None:
+def test_present_is_what_the_cache_answers_with_a_narinfo_for() -> None:
     with _serving({path: [200] for path in PATHS[:25]}) as cache:
         assert _present(cache.url, paths=PATHS) == set(PATHS[:25])
         assert set(cache.asked.values()) == {1}
@@ -71,6 +83,35 @@ def test_present_is_what_the_cache_answers_200_for() -> None:
 def test_missing_is_missing_however_the_cache_says_it(status: int) -> None:
     with _serving({PATHS[0]: [status]}) as cache:
         assert _present(cache.url, paths=PATHS[:1]) == set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<!doctype html>\n",
+        _narinfo(PATHS[2]),
+        _narinfo(PATHS[0]).replace(b"/nix/store", b"/gnu/store"),
+        _narinfo(PATHS[0])[:-20],
+        _narinfo(PATHS[0]) + b"X: x\n" * (MAX_NARINFO_SIZE // 5),
+        _narinfo(PATHS[0]) * 40_000,
+    ],
+    ids=["empty", "page", "other path", "other store dir", "cut off", "too large", "endless"],
+)
+def test_i9_a_200_that_is_not_the_narinfo_of_the_path_is_trouble_in_one_line(body: bytes) -> None:
+    """A captive portal or a CDN's error page must not count as published, nor as missing."""
+    with _serving({PATHS[0]: [200]}, body=body) as cache, pytest.raises(TransientError) as caught:
+        _present(cache.url, paths=PATHS[:1])
+    assert f"{cache.url}/{PATHS[0].hash_part}.narinfo answered 200, but not with the narinfo" in caught.value.problem
+    assert "cache_url" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+def test_a_redirect_counts_only_by_what_it_leads_to() -> None:
+    with _serving({PATHS[0]: [302], PATHS[1]: [200]}) as portal, pytest.raises(TransientError, match="answered 200"):
+        _present(portal.url, paths=PATHS[:1])
+    with _serving({PATHS[0]: [302], PATHS[1]: [200]}, body=_narinfo(PATHS[0])) as mirror:
+        assert _present(mirror.url, paths=PATHS[:1]) == {PATHS[0]}
 
 
 def test_upstreams_are_asked_only_for_what_the_cache_lacks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -87,26 +88,37 @@ def test_the_dump_is_the_nar_and_says_when_its_path_is_gone(nix: Nix) -> None:
     assert nix.full(GONE) in caught.value.problem
 
 
+def test_i9_a_dump_that_is_killed_is_trouble_and_never_the_path_s_fault(nix: Nix) -> None:
+    path = nix.add("file", bytes(5_000_000))
+    with NixStore(nix.store_dir).dump(path) as chunks:
+        next(chunks)
+        (child,) = _children()
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(TransientError, match="exit code -9"):
+            list(chunks)
+
+
 def test_a_dump_that_fails_for_another_reason_says_what_nix_said(nix: Nix) -> None:
     path = nix.add("file", b"data")
     # A socket has no NAR; nothing else makes even root's dump fail.
     full = Path(nix.full(path))
     full.unlink()
     os.mknod(full, 0o140644)
-    with (
-        NixStore(nix.store_dir).dump(path) as chunks,
-        pytest.raises(PermanentError, match="unsupported type") as caught,
-    ):
+    with NixStore(nix.store_dir).dump(path) as chunks, pytest.raises(TransientError, match="unsupported type"):
         list(chunks)
-    assert caught.value.code is BuilderCode.NIX_FAILED
 
 
 def test_a_dump_that_nobody_reads_to_its_end_leaves_no_process(nix: Nix) -> None:
     path = nix.add("file", bytes(5_000_000))
     with NixStore(nix.store_dir).dump(path) as chunks:
         next(chunks)
+    assert _children() == []
+
+
+def _children() -> list[int]:
+    """Return this process's dumps."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    assert not [child for child in children if b"--dump" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for child in children if b"--dump" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def test_nix_that_is_not_there_is_trouble_that_may_pass(tmp_path: Path) -> None:

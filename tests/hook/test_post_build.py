@@ -197,6 +197,29 @@ def test_variables_that_nix_never_sets_queue_nothing_and_exit_0(tmp_path: Path, 
     assert ended.stderr in (tmp_path / LOG_NAME).read_text()
 
 
+def test_i9_directories_that_are_new_are_synced_into_their_parents_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a power loss takes the first entry with its directory; afterwards the hook pays for nothing more."""
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setenv("NIX_STATE_DIR", str(tmp_path / "nix"))
+    state_dir, roots = tmp_path / "var" / "assay", Path(gc_roots_dir(str(tmp_path / "var" / "assay")))
+    post_build.enqueue(str(state_dir), [_STORE_PATH])
+    new_directories = (state_dir.parent, state_dir, state_dir / "spool", state_dir / SPOOL_NEW, roots.parent, roots)
+    assert {directory.parent for directory in new_directories} <= set(synced)
+    synced.clear()
+    post_build.enqueue(str(state_dir), [f"{_STORE_PATH}-dev"])
+    assert [place for place in synced if place.parent != state_dir / SPOOL_TMP] == [roots, state_dir / SPOOL_NEW]
+    assert len(synced) == 3
+
+
 def test_outputs_that_cannot_be_told_now_are_queued_by_their_derivation(tmp_path: Path) -> None:
     """No nix-store on PATH, and OUT_PATHS empty as Nix 2.8.0 leaves it."""
     ended = _run_hook(tmp_path, DRV_PATH=f"{_STORE_PATH}.drv", OUT_PATHS="", PATH="/nonexistent")

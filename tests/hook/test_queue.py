@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +50,15 @@ def _reopened(state_dir: Path) -> Queue:
     queue = Queue(state_dir, NIX_STORE, report=Report())
     with queue.owned() as mine:
         assert mine
+        queue.adopt_orphans(young=True)
     return queue
+
+
+def _orphan(state_dir: Path, path: StorePath, *, seconds_old: float) -> None:
+    post_build.add_gc_root(str(state_dir), NIX_STORE.render(path))
+    link = Path(post_build.gc_roots_dir(str(state_dir))) / path.base_name
+    made_at = time.time() - seconds_old
+    os.utime(link, (made_at, made_at), follow_symlinks=False)
 
 
 def test_what_hooks_spooled_becomes_an_entry_for_each_path(queue: Queue, state_dir: Path) -> None:
@@ -131,12 +139,34 @@ def test_a_root_left_over_by_a_refusal_is_let_go_and_a_foreign_link_is_left_alon
     queue = Queue(state_dir, NIX_STORE, report=Report())
     with queue.owned():
         queue.refuse(PATHS[0], code="x", problem="y")
-    post_build.add_gc_root(str(state_dir), NIX_STORE.render(PATHS[0]))
+    _orphan(state_dir, PATHS[0], seconds_old=100)
     foreign = Path(post_build.gc_roots_dir(str(state_dir))) / "foreign"
     foreign.symlink_to("/etc/passwd")
-    _reopened(state_dir)
+    _reopened(state_dir).adopt_orphans()
     assert gc_roots.rooted(state_dir) == {"foreign": "/etc/passwd"}
-    assert "left alone" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("left alone") == 1
+
+
+def test_a_daemon_adopts_no_root_whose_hook_may_still_be_running(queue: Queue, state_dir: Path) -> None:
+    _orphan(state_dir, PATHS[0], seconds_old=50)
+    _orphan(state_dir, PATHS[1], seconds_old=70)
+    # The clock was set back.
+    _orphan(state_dir, PATHS[2], seconds_old=-1000)
+    queue.adopt_orphans()
+    assert set(queue.entries) == set(PATHS[1:3])
+
+
+def test_i9_the_root_of_a_refused_path_stays_when_it_is_spooled_again_or_has_just_been_made(
+    queue: Queue, state_dir: Path
+) -> None:
+    for path in PATHS[:3]:
+        queue.refuse(path, code="x", problem="y")
+    _orphan(state_dir, PATHS[0], seconds_old=100)
+    _spool(state_dir, PATHS[0])
+    _orphan(state_dir, PATHS[1], seconds_old=0)
+    _orphan(state_dir, PATHS[2], seconds_old=100)
+    queue.adopt_orphans(young=True)
+    assert set(gc_roots.rooted(state_dir)) == {PATHS[0].base_name, PATHS[1].base_name}
 
 
 @pytest.mark.parametrize("where", [SPOOL_NEW, ENTRIES])
@@ -165,12 +195,18 @@ def test_an_entry_of_another_store_is_set_aside(queue: Queue, state_dir: Path) -
     assert (queue.entries, len(queue.quarantined())) == ({}, 1)
 
 
-def test_a_derivation_whose_outputs_nix_cannot_tell_is_asked_for_again_and_after_an_hour_set_aside(
-    queue: Queue, state_dir: Path
-) -> None:
-    def outputs(_: StorePath) -> list[StorePath]:
-        raise PermanentError(BuilderCode.NIX_FAILED, "not yet")
+def _fails(_: StorePath) -> list[StorePath]:
+    raise PermanentError(BuilderCode.NIX_FAILED, "not yet")
 
+
+def _names_none(_: StorePath) -> list[StorePath]:
+    return []
+
+
+@pytest.mark.parametrize("outputs", [_fails, _names_none])
+def test_i6_a_derivation_whose_outputs_nix_cannot_tell_is_asked_for_again_and_after_an_hour_set_aside(
+    queue: Queue, state_dir: Path, outputs: Callable[[StorePath], list[StorePath]], capsys: pytest.CaptureFixture[str]
+) -> None:
     post_build.enqueue(str(state_dir), [], drv_path=f"{NIX_STORE.render(PATHS[0])}.drv")
     queue.take_in(outputs)
     assert queue.has_spooled()
@@ -179,7 +215,8 @@ def test_a_derivation_whose_outputs_nix_cannot_tell_is_asked_for_again_and_after
     os.utime(file, (time.time() - 4000, time.time() - 4000))
     queue.take_in(outputs)
     assert not queue.has_spooled()
-    assert len(queue.quarantined()) == 1
+    (aside,) = queue.quarantined()
+    assert str(aside) in capsys.readouterr().err
 
 
 def test_trouble_while_taking_in_leaves_the_spool_as_it_is(queue: Queue, state_dir: Path) -> None:

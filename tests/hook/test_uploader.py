@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
 
 import pytest
 
+from hook import gc_roots
 from hook.entry import Entry, Queued, Submitted
 from hook.lookup import NarInfoLookup
 from hook.nix_store import NixStore
@@ -37,8 +40,8 @@ def queue(builder: Builder) -> Iterator[Queue]:
 
 
 @pytest.fixture
-def lookup(service: Service) -> Iterator[NarInfoLookup]:
-    with NarInfoLookup(service.cache_url, ()) as lookup:
+def lookup(service: Service, nix: Nix) -> Iterator[NarInfoLookup]:
+    with NarInfoLookup(service.cache_url, (), nix.store_dir) as lookup:
         yield lookup
 
 
@@ -192,6 +195,60 @@ def test_a_dependency_gets_an_entry_of_its_own_once_it_is_submitted(
     before = len(service.staged())
     uploader.upload_due()
     assert len(service.staged()) == before + 2, f"{dependency.base_name} is on its way and not uploaded again"
+
+
+def test_i9_a_dump_that_fails_keeps_its_path_queued_and_rooted_and_holds_up_no_other(
+    queue: Queue, uploader: Uploader, nix: Nix
+) -> None:
+    """Killed for its memory, a Nix that is being upgraded, a bad sector; here a socket, which has no NAR."""
+    low = derivation("low", "echo low > $out")
+    bad, top = nix.build(f"let low = {low}; in [ low {derivation('top', 'echo ${low} > $out')} ]")
+    chain = derivation("n0", "echo 0 > $out")
+    for number in range(1, 5):
+        chain = derivation(f"n{number}", f"echo ${{{chain}}} > $out")
+    others = nix.closure(*nix.build(chain))
+    for path in (bad, top, *others):
+        queue.root(path)
+        queue.save(Entry(path, 0.0, Queued()))
+    file = Path(nix.full(bad))
+    file.unlink()
+    os.mknod(file, 0o140644)
+    trouble = uploader.upload_due()
+    assert isinstance(trouble, TransientError)
+    assert "unsupported type" in trouble.problem
+    for path in (bad, top):
+        progress = queue.entries[path].progress
+        assert isinstance(progress, Queued)
+        assert progress.tries == 1
+        assert gc_roots.is_rooted(queue.state_dir, path.base_name)
+    assert all(isinstance(queue.entries[path].progress, Submitted) for path in others)
+
+
+def test_i9_a_dependency_is_rooted_until_its_own_verdict_whatever_becomes_of_what_needs_it(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    low = derivation("low", "echo low > $out")
+    (top,) = nix.build(f"let low = {low}; in {derivation('top', 'echo ${low} > $out')}")
+    (dependency,) = nix.closure(top) - {top}
+    queue.root(top)
+    queue.save(Entry(top, 0.0, Queued()))
+    uploader.upload_due()
+    service.tell(top, _REJECTED)
+    uploader.poll()
+    nix.collect_garbage()
+    assert (nix.has(top), nix.has(dependency)) == (False, True)
+    service.tell(dependency, Published(("k",)))
+    uploader.poll()
+    assert gc_roots.rooted(queue.state_dir) == {}
+
+
+def test_i9_what_starts_anew_is_rooted(queue: Queue, service: Service, uploader: Uploader, nix: Nix) -> None:
+    path = nix.add("file", b"data")
+    _submitted(queue, path)
+    service.tell(path, Rejected("nar-missing", "It is gone.", "", None, None), version_id="ours")
+    uploader.poll()
+    assert isinstance(queue.entries[path].progress, Queued)
+    assert gc_roots.is_rooted(queue.state_dir, path.base_name)
 
 
 def test_trouble_in_the_middle_keeps_what_was_done_and_the_rest_queued(
