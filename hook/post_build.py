@@ -71,7 +71,8 @@ def enqueue(state_dir: str, paths: list[str], *, drv_path: str | None = None) ->
     try:
         descriptor = os.open(tmp, flags, 0o644)
     except FileNotFoundError:
-        for directory in (SPOOL_TMP, SPOOL_NEW):
+        # In this order: a hook that runs at the same time and finds the one for writing may rename into the other.
+        for directory in (SPOOL_NEW, SPOOL_TMP):
             make_directory(f"{state_dir}/{directory}")
         descriptor = os.open(tmp, flags, 0o644)
     try:
