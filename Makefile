@@ -31,6 +31,7 @@ synth: setup ## Write the CloudFormation template into cdk.out, offline
 
 bench: .venv/.ready ## Measure speed and memory
 	@$(RUN) -m bench
+	@$(RUN) -m bench.ingest_memory
 
 clean: ## Remove what make made
 	rm -rf .venv node_modules cdk.out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
