@@ -49,7 +49,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Will not be published as it is: kept until somebody has read why, and builds or pushes it again."""
+    """Will not be published as it is: kept until somebody has read why, and builds or pushes it again.
+
+    Wider than the verdict ``rejected``: a conflict, or what this machine itself could not read, ends here as well.
+    """
 
     state: ClassVar = "rejected"
     code: str

@@ -36,7 +36,14 @@ class NarInfoLookup:
         self._http = urllib3.PoolManager(
             maxsize=WORKERS,
             timeout=urllib3.Timeout(connect=10, read=30),
-            retries=urllib3.Retry(total=3, backoff_factor=0.3, raise_on_status=False, status_forcelist=(429, 502, 503)),
+            retries=urllib3.Retry(
+                total=3,
+                backoff_factor=0.3,
+                raise_on_status=False,
+                status_forcelist=(429, 500, 502, 503, 504),
+                # An answer that asks to come back in an hour would hold up everything: the queue does the waiting.
+                respect_retry_after_header=False,
+            ),
         )
 
     def __enter__(self) -> Self:
@@ -73,23 +80,17 @@ class NarInfoLookup:
                 f"{address} cannot be reached: {reason}.", remedy="Check the network, and cache_url and upstreams."
             ) from error
         if response.status == HTTPStatus.OK:
-            self._check(body, path, address)
-            return True
+            return self._parse(body, address).store_path == path
         if response.status in _ABSENT:
             return False
         raise TransientError(f"{address} answered {response.status}.", remedy="Check cache_url and upstreams.")
 
-    def _check(self, body: bytes, path: StorePath, address: str) -> None:
-        """Raise :class:`TransientError` unless ``body`` is the narinfo of ``path``."""
+    def _parse(self, body: bytes, address: str) -> NarInfo:
+        """Read what was answered; one of another name is a narinfo, too, but then nobody has the path itself."""
         try:
-            narinfo = NarInfo.parse(body, self._store_dir)
+            return NarInfo.parse(body, self._store_dir)
         except PermanentError as error:
-            problem = error.problem
-        else:
-            if narinfo.store_path == path:
-                return
-            problem = f"It is of {narinfo.store_path.base_name}."
-        raise TransientError(
-            f"{address} answered 200, but not with the narinfo of {path.base_name}: {problem}",
-            remedy="Check cache_url and upstreams, and whether a portal or a sign-in page answers in their place.",
-        )
+            raise TransientError(
+                f"{address} answered 200, but not with a narinfo: {error.problem}",
+                remedy="Check cache_url and upstreams, and whether a portal or a sign-in page answers in their place.",
+            ) from error

@@ -128,11 +128,15 @@ class Queue:
         self.entries[entry.path] = entry
 
     def refuse(self, path: StorePath, *, code: str, problem: str) -> None:
-        """Keep ``path`` as refused, with the reason, and let go of its root; raises OSError."""
+        """Keep ``path`` as refused, with the reason, and let go of its root; raises OSError.
+
+        The root stays where somebody has queued the path again meanwhile.
+        """
         known = self.entries.get(path)
         now = time.time()
         self.save(Entry(path, known.queued_at if known else now, Refused(code=code, problem=problem, since=now)))
-        gc_roots.release(self.state_dir, path.base_name)
+        if path not in self._read_spool()[0]:
+            gc_roots.release(self.state_dir, path.base_name)
 
     def finish(self, path: StorePath) -> None:
         """Let go of the root, and then of the entry: killed in between, the next uploader asks for the verdict again.

@@ -11,7 +11,8 @@ from constructs import Construct
 from protocol.keys import WAITING_PREFIX
 from stacks.private_bucket import PrivateBucket
 
-# A day less than staging keeps a submission: a marker that a crash or a replaced narinfo left has nothing to wake.
+# A day less than staging keeps a submission: whoever is woken is mostly still there, and what a crash or a replaced
+# narinfo left over does not pile up.
 _MARKERS_KEPT: Final = cdk.Duration.days(14)
 
 

@@ -68,8 +68,8 @@ def read_claim(submission: Submission, data: bytes, store_dir: StoreDir) -> Clai
 
 def check(claim: Claim, limits: Limits) -> None:
     """Refuse what no reading could prove; raises :class:`PermanentError` with the field at fault."""
-    claim.nar_key  # noqa: B018 - it raises where the URL is no NAR of this builder's
     decompressor(claim.narinfo.compression)
+    claim.nar_key  # noqa: B018 - it raises where the URL is no NAR of this builder's
     if claim.narinfo.nar_size > limits.max_nar_size:
         raise PermanentError(
             Code.TOO_LARGE,

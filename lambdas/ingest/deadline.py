@@ -15,9 +15,11 @@ from nixcache.errors import Code, PermanentError, TransientError
 from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
 
 TO_BEGIN_SECONDS: Final = FUNCTION_TIMEOUT_SECONDS // 2
-"""With less than this left, only an invocation's first submission is begun. 10 GiB in xz take about nine minutes."""
+"""With less than this left, only an invocation's first submission is begun. All but the largest in xz need far less."""
 TO_FINISH_SECONDS: Final = 60
 """What is kept free after the verification: S3 copies up to 10 GiB, and all that is published is written and told."""
+LONG_ENOUGH_SECONDS: Final = FUNCTION_TIMEOUT_SECONDS - 2 * TO_FINISH_SECONDS
+"""A verification that had this much, before what is kept free, would hardly ever have more: it is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +27,25 @@ class Turn:
     """One submission's share of an invocation."""
 
     remaining_seconds: Callable[[], float]
-    is_first: bool
 
-    def verifying(self) -> None:
-        """Give a verification up when the time is nearly over; to be called again and again.
+    def verification(self) -> Callable[[], None]:
+        """Return what a verification that begins now has to call again and again; it raises when the time is over.
 
-        Raises :class:`PermanentError` (``too-large``) for the submission that had all the time there is, since it
-        would take as long for ever; :class:`TransientError` for any other.
+        :class:`PermanentError` (``too-large``) where it had all the time there is, since it would take as long for
+        ever; :class:`TransientError` where others, or AWS, had taken some of it.
         """
-        if self.is_first and self._is_nearly_over():
-            raise PermanentError(
-                Code.TOO_LARGE,
-                f"It takes longer to verify than the {FUNCTION_TIMEOUT_SECONDS - TO_FINISH_SECONDS} seconds there are.",
-                remedy="Compress the NAR with zstd, which is read many times faster than xz, or split the output.",
-            )
-        self.going_on()
+        had = self.remaining_seconds() - TO_FINISH_SECONDS
+
+        def pulse() -> None:
+            if had >= LONG_ENOUGH_SECONDS and self._is_nearly_over():
+                raise PermanentError(
+                    Code.TOO_LARGE,
+                    f"It takes longer to verify than the {had:.0f} seconds there are.",
+                    remedy="Compress the NAR with zstd, which is read many times faster than xz, or split the output.",
+                )
+            self.going_on()
+
+        return pulse
 
     def going_on(self) -> None:
         """Raise :class:`TransientError` when the time is nearly over, and the submission is not to blame."""
@@ -66,4 +72,4 @@ class Deadline:
         is_first, self._next_is_first = self._next_is_first, False
         if not is_first and self._remaining_seconds() < TO_BEGIN_SECONDS:
             raise TransientError("The submissions before it took most of the time.", remedy="It is tried again.")
-        return Turn(self._remaining_seconds, is_first)
+        return Turn(self._remaining_seconds)

@@ -32,13 +32,16 @@ class Gate:
         self._monotonic = monotonic
         self._present_until: OrderedDict[StorePath, float] = OrderedDict()
 
-    def missing(self, references: Sequence[StorePath]) -> tuple[StorePath, ...]:
+    def missing(self, references: Sequence[StorePath], *, pulse: Callable[[], None]) -> tuple[StorePath, ...]:
         """Return those of ``references`` that are nowhere; where they are many, the first :data:`NAMED_AT_MOST`'s.
 
-        Raises :class:`PermanentError` (``narinfo-malformed``) for one whose hash part is published under another name.
+        ``pulse`` is called before each look-up of many; it may raise, for whoever has only so much time: what was found
+        by then stays remembered. Raises :class:`PermanentError` (``narinfo-malformed``) for a reference whose hash part
+        is published under another name.
         """
         unknown = [path for path in references if not self._is_remembered(path)]
         for start in range(0, len(unknown), NAMED_AT_MOST):
+            pulse()
             if absent := self._absent(unknown[start : start + NAMED_AT_MOST]):
                 return absent
         return ()

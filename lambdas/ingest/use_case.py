@@ -106,9 +106,10 @@ class Ingest:
             if isinstance(outcome.verdict, Published):
                 self._publisher.complete(published, turn)
             return outcome
-        waiting = self._waiting_room.enter(claim, lambda verdict: self._record(claim, verdict))
+        waiting = self._waiting_room.enter(claim, turn, lambda verdict: self._record(claim, verdict))
         if waiting is not None:
             return Outcome(waiting)
+        pulse = turn.verification()
         with self._staging.nar(claim.nar_key) as opened:
             if opened is None:
                 raise nar_missing(claim.nar_key.file)
@@ -121,7 +122,7 @@ class Ingest:
                     remedy="Compress the NAR again.",
                     field="FileSize",
                 )
-            verified = verify(claim.narinfo, chunks, limits=self._limits, pulse=turn.verifying)
+            verified = verify(claim.narinfo, chunks, limits=self._limits, pulse=pulse)
         return self._publisher.publish(claim, verified, nar)
 
     def _tell(self, submission: Submission, store_path: StorePath | None, outcome: Outcome) -> None:

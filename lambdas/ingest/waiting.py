@@ -26,20 +26,20 @@ class WaitingRoom:
         self._ledger = ledger
         self._queue = queue
 
-    def enter(self, claim: Claim, record: Callable[[Waiting], None]) -> Waiting | None:
+    def enter(self, claim: Claim, turn: Turn, record: Callable[[Waiting], None]) -> Waiting | None:
         """Return None if ``claim`` may go on, or the verdict that it waits; ``record`` writes that as its result.
 
         One marker is enough, at the first reference that is missing: when that is published, the submission comes here
         again, and leaves the next marker if it must. A marker at each would wake it as often, or more.
         """
-        while missing := self._gate.missing(claim.references):
+        while missing := self._gate.missing(claim.references, pulse=turn.going_on):
             marker = WaitingKey(missing[0].hash_part, claim.submission.builder, claim.submission.hash_part)
             verdict = Waiting(missing)
             self._ledger.put_marker(marker)
             # Before the second look: afterwards somebody may publish, wake and finish this very submission, and
             # "waiting" would then be written over its final result.
             record(verdict)
-            if self._gate.missing(missing[:1]):
+            if self._gate.missing(missing[:1], pulse=turn.going_on):
                 return verdict
             self._ledger.drop_markers((marker,))
         return None

@@ -352,7 +352,7 @@ def test_a_page_that_answers_200_for_everything_empties_no_queue(
 ) -> None:
     """I9: a captive portal, a sign-in page, a CDN that answers errors with its index.html."""
     (service.cache / f"{path.hash_part}.narinfo").write_text("<!doctype html>\n")
-    _check_trouble(builder, path, f"{path.hash_part}.narinfo answered 200, but not with the narinfo", "cache_url")
+    _check_trouble(builder, path, f"{path.hash_part}.narinfo answered 200, but not with a narinfo", "cache_url")
 
 
 def test_once_exits_1_when_it_set_an_entry_aside_and_the_next_run_with_0(builder: Builder) -> None:

@@ -169,6 +169,16 @@ def test_i9_the_root_of_a_refused_path_stays_when_it_is_spooled_again_or_has_jus
     assert set(gc_roots.rooted(state_dir)) == {PATHS[0].base_name, PATHS[1].base_name}
 
 
+def test_i9_a_refusal_lets_no_root_go_of_a_path_that_was_queued_again(queue: Queue, state_dir: Path) -> None:
+    """The uploader may end before it takes the new entry in, and garbage collection come in between."""
+    for path in PATHS[:2]:
+        _orphan(state_dir, path, seconds_old=100)
+    _spool(state_dir, PATHS[0])
+    for path in PATHS[:2]:
+        queue.refuse(path, code="x", problem="y")
+    assert set(gc_roots.rooted(state_dir)) == {PATHS[0].base_name}
+
+
 @pytest.mark.parametrize("where", [SPOOL_NEW, ENTRIES])
 @pytest.mark.parametrize("data", [b"", b"\0" * 64, b"assay-spool 1\npath /nix/st", b'{"schema": 1'])
 def test_i6_an_entry_that_cannot_be_read_is_set_aside_with_a_message_and_stops_nobody(

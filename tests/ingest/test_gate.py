@@ -14,6 +14,10 @@ from tests.ingest.store_objects import Builder
 from tests.ingest.world import World
 
 
+def _whenever() -> None:
+    """There is time."""
+
+
 def test_presence_is_remembered_for_minutes_and_in_bounded_memory(
     world: World, builder: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,12 +36,12 @@ def test_presence_is_remembered_for_minutes_and_in_bounded_memory(
         monotonic=lambda: now[0],
     )
     one, two, three = (thing.path for thing in things)
-    assert gate.missing([one, two]) == ()
+    assert gate.missing([one, two], pulse=_whenever) == ()
     for path in (one, two, three):
         s3.delete_object(Bucket=settings.cache_bucket, Key=f"{path.hash_part}.narinfo")
-    assert gate.missing([one, two, three]) == (three,)
+    assert gate.missing([one, two, three], pulse=_whenever) == (three,)
     now[0] = REMEMBERED_SECONDS
-    assert gate.missing([one, two, three]) == (one, two, three)
+    assert gate.missing([one, two, three], pulse=_whenever) == (one, two, three)
 
 
 def test_the_oldest_is_forgotten_first(world: World, builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +53,7 @@ def test_the_oldest_is_forgotten_first(world: World, builder: Builder, monkeypat
     s3, settings = world.admin.s3, world.settings
     copy = NarCopy(s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
     gate = Gate(S3Cache(s3, settings.cache_bucket, NIX_STORE, copy), HttpUpstreams((), NIX_STORE, connections=1))
-    assert gate.missing([one.path]) == gate.missing([two.path]) == ()
+    assert gate.missing([one.path], pulse=_whenever) == gate.missing([two.path], pulse=_whenever) == ()
     for thing in (one, two):
         s3.delete_object(Bucket=settings.cache_bucket, Key=f"{thing.path.hash_part}.narinfo")
-    assert gate.missing([one.path, two.path]) == (one.path,)
+    assert gate.missing([one.path, two.path], pulse=_whenever) == (one.path,)
