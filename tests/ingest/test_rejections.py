@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,21 @@ def test_a_url_that_leaves_the_builders_nars(world: World, builder: Builder, url
     world.upload(StagingNarInfoKey(ALICE, mine.path.hash_part), mine.narinfo.render())
     verdict = _rejection(world, mine)
     assert (verdict.code, verdict.field) == ("narinfo-malformed", "URL")
+
+
+@pytest.mark.parametrize(
+    ("method", "extension"), [(Compression.GZIP, ".gz"), (Compression.BZIP2, ".bz2"), (Compression.BR, ".br")]
+)
+def test_a_method_that_is_not_read_is_named(
+    world: World, builder: Builder, method: Compression, extension: str
+) -> None:
+    """And not the file's extension, which follows from it."""
+    thing = builder.build("leaf")
+    url = thing.narinfo.url.partition(".nar")[0] + f".nar{extension}"
+    world.submit(thing, narinfo=replace(thing.narinfo, url=url, compression=method).render())
+    verdict = _rejection(world, thing)
+    assert verdict.code == "compression-unsupported"
+    assert method.value in verdict.problem
 
 
 def test_a_nar_in_another_builders_prefix_is_not_there(world: World, builder: Builder) -> None:
