@@ -111,7 +111,7 @@ def _parse(chunks: list[bytes]) -> None:
 
 
 def _scan(chunks: list[bytes]) -> None:
-    scanner = ReferenceScanner([_REFERENCE.hash_part])
+    scanner = ReferenceScanner(NIX_STORE, [_REFERENCE.hash_part])
     for chunk in chunks:
         scanner.feed(chunk)
 

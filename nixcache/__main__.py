@@ -150,8 +150,7 @@ def _list(_options: argparse.Namespace) -> int:
     listing = ListingBuilder()
     try:
         for chunk in _chunks(_standard_input()):
-            for event in parser.feed(chunk):
-                listing.add(event)
+            listing.feed(parser.feed(chunk))
         parser.close()
     except PermanentError as error:
         return _reject(error)

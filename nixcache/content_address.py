@@ -1,8 +1,12 @@
-"""Content addresses, and the store path that follows (src/libstore/content-address.cc, store-dir-config.cc)."""
+"""Content addresses, and the store path that follows (src/libstore/content-address.cc, store-dir-config.cc).
+
+What an address must be made of is taken from where clients check it: LocalStore::addToStore (local-store.cc).
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,13 +15,15 @@ from nixcache import nix32
 from nixcache.errors import Code, PermanentError
 from nixcache.hash_modulo import HashModulo
 from nixcache.hashes import Hash, HashAlgorithm
-from nixcache.nar import Contents, Event, RegularFile
+from nixcache.nar import Event, RegularFile
 from nixcache.store_path import HashPart, StoreDir, StorePath
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _PATH_HASH_SIZE = 20
+# SRI's dash is no colon: clients read a hash here in every encoding but SRI.
+_ADDRESS = re.compile(f"(text|fixed|fixed:r):((?:{'|'.join(HashAlgorithm)}):.*)", re.DOTALL)
 
 
 class ContentAddressMethod(StrEnum):
@@ -37,19 +43,20 @@ class ContentAddress:
 
     @classmethod
     def parse(cls, text: str) -> ContentAddress:
-        """Read ``text:<hash>``, ``fixed:<hash>`` or ``fixed:r:<hash>``.
+        """Read ``text:``, ``fixed:`` or ``fixed:r:``, then ``<algorithm>:<Nix32, hex or base64>``.
 
-        Raises :class:`PermanentError` (``content-address-malformed``, ``hash-malformed``); git's method
-        (``fixed:git:``) is one that Nix itself still calls experimental, and is refused.
+        Raises :class:`PermanentError` (``content-address-malformed``, ``hash-malformed``). ``fixed:git:`` and BLAKE3
+        are refused: clients read them only with experimental features switched on, older ones never.
         """
-        for method in (ContentAddressMethod.NAR, ContentAddressMethod.FLAT, ContentAddressMethod.TEXT):
-            if text.startswith(f"{method}:"):
-                return cls(method, Hash.parse(text[len(method) + 1 :]))
-        raise PermanentError(
-            Code.CONTENT_ADDRESS_MALFORMED,
-            f"{text[:100]!r} is not a content address.",
-            remedy="It is text:<hash>, fixed:<hash> or fixed:r:<hash>.",
-        )
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            raise PermanentError(
+                Code.CONTENT_ADDRESS_MALFORMED,
+                f"{text[:100]!r} is not a content address that every client reads.",
+                remedy="It is text:, fixed: or fixed:r:, then md5:, sha1:, sha256: or sha512:, then the digest.",
+            )
+        method, named_hash = match.groups()
+        return cls(ContentAddressMethod(method), Hash.parse(named_hash))
 
     def __str__(self) -> str:
         """The canonical form."""
@@ -78,41 +85,59 @@ class ContentAddress:
 
 
 class ContentAddressProof:
-    """Hashes a NAR's bytes and events as one address demands, then compares."""
+    """Hashes a NAR's bytes as one address demands, then compares."""
 
-    def __init__(self, claim: ContentAddress, store_path: StorePath, references: Collection[StorePath]) -> None:
-        """Prepare to prove ``claim`` of the object at ``store_path``."""
+    def __init__(self, claim: ContentAddress | None, store_path: StorePath, references: Collection[StorePath]) -> None:
+        """Prepare to prove ``claim`` of the object at ``store_path``.
+
+        Without a claim, prove the ``text:`` address that every derivation has, whether its narinfo says so or not.
+        """
         self._claim = claim
         self._store_path = store_path
         self._others = [reference for reference in references if reference != store_path]
         self._itself = store_path in references
-        algorithm = claim.hash.algorithm
-        self._of_nar = claim.method is ContentAddressMethod.NAR
-        self._state = HashModulo(algorithm, store_path.hash_part) if self._of_nar and self._itself else algorithm.new()
+        self._method = claim.method if claim else ContentAddressMethod.TEXT
+        self._algorithm = claim.hash.algorithm if claim else HashAlgorithm.SHA256
+        # Clients blot out the path's own hash part whatever the method, and whether or not the path is a reference.
+        self._state = HashModulo(self._algorithm, store_path.hash_part)
+        self._offset = 0  # of the next byte of the NAR
+        self._contents = range(0)  # where in the NAR the file's contents are, once that is known
 
-    def feed_nar(self, data: bytes) -> None:
-        """Take the NAR's next bytes."""
-        if self._of_nar:
-            self._state.update(data)
+    def feed(self, piece: bytes, events: Iterable[Event]) -> None:
+        """Take the NAR's next bytes and the events that they complete.
 
-    def feed_event(self, event: Event) -> None:
-        """Take the NAR's next event; raises :class:`PermanentError` (``ca-mismatch``) where only a file can be."""
-        if self._of_nar:
+        Raises :class:`PermanentError` (``ca-mismatch``) where something else than a file is, and only a file can be.
+        """
+        if self._method is ContentAddressMethod.NAR:
+            self._state.update(piece)
             return
-        if isinstance(event, Contents):
-            self._state.update(event.data)
-        elif not isinstance(event, RegularFile) or event.executable:
-            raise _mismatch(f"A {self._claim.method}: address is of one regular, not executable file.")
+        for event in events:
+            # Clients let an executable file pass. But the address does not cover that bit, and no Nix makes such a path.
+            if not isinstance(event, RegularFile) or event.executable:
+                raise _mismatch(f"A {self._method}: address is of one regular, not executable file.")
+            self._contents = range(event.offset, event.offset + event.size)
+        start = max(self._contents.start - self._offset, 0)
+        stop = max(self._contents.stop - self._offset, 0)
+        self._state.update(piece[start:stop])
+        self._offset += len(piece)
 
-    def finish(self, store_dir: StoreDir) -> None:
-        """Raise :class:`PermanentError` (``ca-mismatch``) unless hash and store path both follow from the bytes."""
-        actual = Hash(self._claim.hash.algorithm, self._state.digest())
-        if actual != self._claim.hash:
-            raise _mismatch(f"The contents hash to {actual}, the address says {self._claim.hash}.")
-        name = self._store_path.name
-        expected = self._claim.store_path(store_dir, name, self._others, itself=self._itself)
+    def finish(self, store_dir: StoreDir) -> ContentAddress | None:
+        """Return the address to publish, which is None where clients disagree on what it should be.
+
+        That is so for an object that mentions its own hash part: whichever address it has, some client refuses it, and
+        every client takes it under a signature alone (docs/adr/0043).
+
+        Raises :class:`PermanentError` (``ca-mismatch``) unless hash and store path both follow from the bytes.
+        """
+        digests = self._state.digests()
+        address = self._claim or ContentAddress(self._method, Hash(self._algorithm, digests[0]))
+        if address.hash.digest not in digests:
+            actual = Hash(self._algorithm, digests[0])
+            raise _mismatch(f"The contents hash to {actual}, the address says {address.hash}.")
+        expected = address.store_path(store_dir, self._store_path.name, self._others, itself=self._itself)
         if expected != self._store_path:
             raise _mismatch(f"The address gives the store path {store_dir.render(expected)}.")
+        return address if len(digests) == 1 else None
 
 
 def _make_store_path(store_dir: StoreDir, kind: str, sha256_hex: str, name: str) -> StorePath:

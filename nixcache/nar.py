@@ -2,8 +2,8 @@
 
 The parser accepts what the newest Nix restores and every older one can install; where generations differ the
 strictest wins, and a byte after the archive's end is always refused. Bytes go in by :meth:`NarParser.feed`, typed
-events come out, and cutting the same bytes elsewhere never changes the events nor the error (but for how
-:class:`Contents` is cut).
+events come out, and cutting the same bytes elsewhere changes neither the events nor the error. Contents of files are
+no events: they are the NAR's own bytes, and :class:`RegularFile` says which.
 """
 
 from __future__ import annotations
@@ -49,28 +49,23 @@ _ENTRY: Final = _run(b"entry", b"(", b"name")
 _CLOSE: Final = _run(b")")
 # After a name: its padding, then the node that the entry holds.
 _OPEN_NESTED: Final = tuple(bytes(padding) + _run(b"node", b"(", b"type") for padding in range(8))
+_OPEN_NESTED_PLAIN: Final = tuple(nested + _PLAIN_FILE for nested in _OPEN_NESTED)
+_OPEN_NESTED_EXECUTABLE: Final = tuple(nested + _EXECUTABLE_FILE for nested in _OPEN_NESTED)
 # After contents or a target: their padding, the end of the node and, below the root, the end of the entry.
 _ENDS: Final = tuple(tuple(bytes(padding) + close for padding in range(8)) for close in (_CLOSE, _CLOSE + _CLOSE))
 _NODE_KINDS: Final = (_PLAIN_FILE, _EXECUTABLE_FILE, _SYMLINK, _DIRECTORY)
 _DIRECTORY_PARTS: Final = (_ENTRY, _CLOSE)
+_NESTED_ENDS: Final = _ENDS[True]
+_HEADER_SIZE: Final = len(_ENTRY) + 8
 
 
 class RegularFile(NamedTuple):
-    """A regular file begins; its ``size`` bytes follow as :class:`Contents`.
-
-    ``name`` is empty for the root; ``offset`` is where the contents start in the NAR.
-    """
+    """A regular file begins: its contents are the NAR's ``size`` bytes from ``offset``. The root has no ``name``."""
 
     name: bytes
     executable: bool
     size: int
     offset: int
-
-
-class Contents(NamedTuple):
-    """A run of bytes of the regular file that began last; never empty."""
-
-    data: bytes
 
 
 class Symlink(NamedTuple):
@@ -90,7 +85,7 @@ class DirectoryEnd(NamedTuple):
     """The innermost directory ends."""
 
 
-Event: TypeAlias = RegularFile | Contents | Symlink | DirectoryStart | DirectoryEnd
+Event: TypeAlias = RegularFile | Symlink | DirectoryStart | DirectoryEnd
 
 
 class NarParser:
@@ -166,13 +161,12 @@ class NarParser:
         self._step = self._contents if size else self._end_of_node
         return position
 
-    def _contents(self, buffer: bytes, position: int, events: list[Event]) -> int:
-        data = buffer[position : position + self._remaining]
-        events.append(Contents(data))
-        self._remaining -= len(data)
+    def _contents(self, buffer: bytes, position: int, _events: list[Event]) -> int:
+        present = min(self._remaining, len(buffer) - position)
+        self._remaining -= present
         if not self._remaining:
             self._step = self._end_of_node
-        return position + len(data)
+        return position + present
 
     def _symlink(self, buffer: bytes, position: int, events: list[Event]) -> int | None:
         length = self._length(buffer, position, low=1, high=MAX_TARGET_LENGTH, what="A symlink target")
@@ -194,6 +188,9 @@ class NarParser:
         return after
 
     def _directory_part(self, buffer: bytes, position: int, events: list[Event]) -> int | None:
+        after = self._whole_files(buffer, position, events)
+        if after != position:
+            return after
         if buffer.startswith(_ENTRY, position):
             return self._entry(buffer, position + len(_ENTRY))
         if buffer.startswith(_CLOSE, position):
@@ -206,13 +203,50 @@ class NarParser:
         self._expect_more(_DIRECTORY_PARTS, buffer, position)
         return None
 
+    def _whole_files(self, buffer: bytes, position: int, events: list[Event]) -> int:
+        """Take all entries that are regular files, wholly in the buffer and without fault; leave the rest to the steps.
+
+        It says nothing that the steps do not say as well: NARs of many small files pass through here at a third of
+        the steps' cost.
+        """
+        if len(self._last_names) >= MAX_DEPTH:
+            return position
+        last = self._last_names[-1]
+        available = len(buffer)
+        while buffer.startswith(_ENTRY, position) and position + _HEADER_SIZE <= available:
+            (length,) = _LENGTH.unpack_from(buffer, position + len(_ENTRY))
+            start = position + _HEADER_SIZE
+            end = start + length
+            name = buffer[start:end]
+            padding = -length % 8
+            if buffer.startswith(_OPEN_NESTED_PLAIN[padding], end):
+                executable = False
+                at = end + len(_OPEN_NESTED_PLAIN[padding])
+            elif buffer.startswith(_OPEN_NESTED_EXECUTABLE[padding], end):
+                executable = True
+                at = end + len(_OPEN_NESTED_EXECUTABLE[padding])
+            else:
+                break
+            if at + 8 > available or length > MAX_NAME_LENGTH or name <= last or not _is_name(name):
+                break
+            (size,) = _LENGTH.unpack_from(buffer, at)
+            at += 8
+            close = _NESTED_ENDS[-size % 8]
+            if not buffer.startswith(close, at + size):
+                break
+            events.append(_new_tuple(RegularFile, (name, executable, size, self._offset + at)))
+            position = at + size + len(close)
+            last = name
+        self._last_names[-1] = last
+        return position
+
     def _entry(self, buffer: bytes, position: int) -> int | None:
         length = self._length(buffer, position, low=1, high=MAX_NAME_LENGTH, what="A name")
         position += 8
         if length is None or len(buffer) < position + length:
             return None
         name = buffer[position : position + length]
-        if name in {b".", b".."} or b"/" in name or b"\0" in name:
+        if not _is_name(name):
             raise _malformed(f"{name!r} cannot name a directory entry.", self._offset + position)
         if name <= self._last_names[-1]:
             raise _malformed(f"{name!r} does not sort after {self._last_names[-1]!r}.", self._offset + position)
@@ -250,6 +284,14 @@ class NarParser:
         if not low <= length <= high:
             raise _malformed(f"{what} has {length} bytes; allowed are {low} to {high}.", self._offset + position)
         return length
+
+
+_new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, at three times the cost
+
+
+def _is_name(name: bytes) -> bool:
+    """Tell whether a directory entry can be called ``name``, its length apart."""
+    return name not in {b".", b".."} and b"/" not in name and b"\0" not in name
 
 
 _Step: TypeAlias = "Callable[[bytes, int, list[Event]], int | None]"

@@ -5,9 +5,15 @@ Source: src/libstore/nar-accessor.cc, listNar.
 
 from __future__ import annotations
 
-import json
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING
 
-from nixcache.nar import Contents, DirectoryEnd, DirectoryStart, Event, RegularFile, Symlink
+from nixcache.nar import DirectoryEnd, RegularFile, Symlink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nixcache.nar import Event
 
 MAX_LISTING_SIZE = 32 * 1024 * 1024
 """Bytes. A listing is a convenience: a NAR with more entries than fit is published without one."""
@@ -22,12 +28,12 @@ class ListingBuilder:
         self._first = True  # nothing has been written into the innermost directory yet
         self._possible = True
 
-    def add(self, event: Event) -> None:
-        """Write one event; keys come in alphabetical order, as Nix's own writer puts them."""
-        if not self._possible or isinstance(event, Contents):
+    def feed(self, events: Iterable[Event]) -> None:
+        """Write the next events; keys come in alphabetical order, as Nix's own writer puts them."""
+        if not self._possible:
             return
         try:
-            self._write(event)
+            self._json += self._render(events).encode()
         except UnicodeDecodeError:
             # A NAR's names are bytes, JSON's are text: there is no true listing of such a NAR, and Nix writes none.
             self._give_up()
@@ -38,28 +44,29 @@ class ListingBuilder:
         """Return the listing, or None where there can be none (names that are no UTF-8, too many entries)."""
         return bytes(self._json) + b',"version":1}' if self._possible else None
 
-    def _write(self, event: RegularFile | Symlink | DirectoryStart | DirectoryEnd) -> None:
-        if isinstance(event, DirectoryEnd):
-            self._json += b'},"type":"directory"}'
-            self._first = False
-            return
-        if event.name:
-            self._json += (b"" if self._first else b",") + _text(event.name) + b":"
-        self._first = False
-        match event:
-            case RegularFile(executable=executable, size=size, offset=offset):
-                flag = b'"executable":true,' if executable else b""
-                self._json += b'{%b"narOffset":%d,"size":%d,"type":"regular"}' % (flag, offset, size)
-            case Symlink(target=target):
-                self._json += b'{"target":%b,"type":"symlink"}' % _text(target)
-            case DirectoryStart():
-                self._json += b'{"entries":{'
-                self._first = True
+    def _render(self, events: Iterable[Event]) -> str:
+        parts = []
+        first = self._first
+        for event in events:
+            if isinstance(event, DirectoryEnd):
+                parts.append('},"type":"directory"}')
+                first = False
+                continue
+            name = event.name
+            separator = "" if first else ","
+            key = f"{separator}{encode_basestring(name.decode())}:" if name else ""
+            first = False
+            if isinstance(event, RegularFile):
+                flag = '"executable":true,' if event.executable else ""
+                parts.append(f'{key}{{{flag}"narOffset":{event.offset},"size":{event.size},"type":"regular"}}')
+            elif isinstance(event, Symlink):
+                parts.append(f'{key}{{"target":{encode_basestring(event.target.decode())},"type":"symlink"}}')
+            else:
+                parts.append(f'{key}{{"entries":{{')
+                first = True
+        self._first = first
+        return "".join(parts)
 
     def _give_up(self) -> None:
         self._possible = False
         self._json.clear()
-
-
-def _text(name: bytes) -> bytes:
-    return json.dumps(name.decode(), ensure_ascii=False).encode()

@@ -8,20 +8,21 @@ path follows from them. What is *not*: that an input-addressed path is what its 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NoReturn, final
 
 from nixcache.compression import decompressor
-from nixcache.content_address import ContentAddressProof
 from nixcache.errors import Code, PermanentError
 from nixcache.hashes import Hash, HashAlgorithm
-from nixcache.nar import NarParser
-from nixcache.nar_listing import ListingBuilder
+from nixcache.nar_proof import NarProof
 from nixcache.narinfo import NarInfo
-from nixcache.references import ReferenceScanner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from nixcache.compression import Compression
     from nixcache.content_address import ContentAddress
@@ -30,13 +31,61 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_NAR_SIZE: Final = 10 * 1024**3
 """Bytes: 10 GiB."""
+DEFAULT_MAX_EXPANSION: Final = 4096
+"""Times. Nix's own outputs stay below 100; zstd reaches 30,000 with nothing but zeros."""
+_ALWAYS_EXPANDED: Final = 64 * 1024**2
+_PIECES_AHEAD: Final = 4
+"""Pieces of the NAR, of 1 MiB at most, that are decompressed before the first of them is examined."""
+
+
+class Policy(StrEnum):
+    """What to do about something that an honest builder may have a reason for."""
+
+    REJECT = "reject"
+    WARN = "warn"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a verifier takes on before it gives up."""
+    """What a verifier takes on before it gives up: bytes of a NAR, and how many times its file it may be as large."""
 
     max_nar_size: int = DEFAULT_MAX_NAR_SIZE
+    max_expansion: int = DEFAULT_MAX_EXPANSION
+
+    def max_file_size(self, nar_size: int) -> int:
+        """Return how many bytes the compressed file of a NAR of ``nar_size`` bytes may have.
+
+        No method adds an eighth to what it cannot compress. What does has been padded with frames that decompress to
+        nothing, and costs its reader without end.
+        """
+        return nar_size + nar_size // 8 + 64 * 1024
+
+    def check_nar_size(self, nar_size: int) -> None:
+        """Raise :class:`PermanentError` (``too-large``) for a NAR that is not even looked at."""
+        if nar_size > self.max_nar_size:
+            raise PermanentError(
+                Code.TOO_LARGE,
+                f"The NAR has {nar_size} bytes; {self.max_nar_size} are allowed.",
+                remedy="Split the output, or ask the cache's operator for a higher limit.",
+                field="NarSize",
+            )
+
+    def check_file_size(self, file_size: int, nar_size: int) -> None:
+        """Raise :class:`PermanentError` (``too-large``) for a file that is too small or too large for its NAR."""
+        if file_size > self.max_file_size(nar_size):
+            raise PermanentError(
+                Code.TOO_LARGE,
+                f"The file is larger than the {self.max_file_size(nar_size)} bytes that its NAR may need.",
+                remedy="Compress the NAR again.",
+                field="FileSize",
+            )
+        if nar_size > max(_ALWAYS_EXPANDED, file_size * self.max_expansion):
+            raise PermanentError(
+                Code.TOO_LARGE,
+                f"The NAR has {nar_size} bytes, more than {self.max_expansion} times its file's {file_size}.",
+                remedy="Compress such data inside the output, or ask the cache's operator for a higher limit.",
+                field="NarSize",
+            )
 
 
 _SEAL: Final = object()
@@ -63,6 +112,10 @@ class VerifiedStoreObject:
     deriver: StorePath | None
     ca: ContentAddress | None
     listing: bytes | None
+    build_ids: tuple[str, ...]
+    unmentioned: tuple[StorePath, ...]
+    undeclared: tuple[StorePath, ...]
+    more_undeclared: bool
 
     def __post_init__(self) -> None:
         """Refuse to exist without the seal, and let go of it."""
@@ -99,111 +152,124 @@ def verify(
     chunks: Iterable[bytes],
     *,
     limits: Limits | None = None,
+    reference_not_found: Policy = Policy.REJECT,
     pulse: Callable[[], None] = lambda: None,
 ) -> VerifiedStoreObject:
     """Read the compressed NAR from ``chunks`` once, in constant memory, and prove what ``narinfo`` claims of it.
 
-    ``limits`` default to :class:`Limits`. ``pulse`` is called for each chunk and before each piece of the NAR, of 256
-    KiB at most; it may raise, for whoever has only so much time. Raises :class:`PermanentError` as soon as a claim is
-    wrong; what ``chunks`` and ``pulse`` raise passes through.
+    Two threads share the work: this one reads, hashes the file and decompresses; the other has the NAR. ``limits``
+    default to :class:`Limits`. ``reference_not_found`` says what becomes of a declared reference that the bytes never
+    mention. ``pulse`` is called for each chunk and before each piece of the NAR, of 1 MiB at most; it may raise, for
+    whoever has only so much time. Raises :class:`PermanentError` as soon as a claim is wrong, for the same input always
+    the same; what ``chunks`` and ``pulse`` raise passes through.
     """
     limits = limits or Limits()
-    if narinfo.nar_size > limits.max_nar_size:
-        raise PermanentError(
-            Code.TOO_LARGE,
-            f"The NAR has {narinfo.nar_size} bytes; {limits.max_nar_size} are allowed.",
-            remedy="Split the output, or ask the cache's operator for a higher limit.",
-            field="NarSize",
-        )
-    proof = _Proof(narinfo, pulse)
-    for chunk in chunks:
-        proof.feed(chunk)
-    return proof.finish()
+    limits.check_nar_size(narinfo.nar_size)
+    if narinfo.file_size is not None:
+        limits.check_file_size(narinfo.file_size, narinfo.nar_size)
+    file = _File(narinfo, limits, pulse)
+    proof = NarProof(narinfo)
+    pieces = file.decompress(chunks)
+    examined: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "nar-proof") as examiner:
+        while (piece := _next(pieces, examined)) is not None:
+            while examined and (len(examined) == _PIECES_AHEAD or examined[0].done()):
+                examined.popleft().result()
+            examined.append(examiner.submit(proof.feed, piece))
+    file.finish()
+    findings = proof.finish()
+    if reference_not_found is Policy.REJECT and findings.unmentioned:
+        raise _not_found(findings.unmentioned)
+    return VerifiedStoreObject(
+        seal=_SEAL,
+        store_dir=narinfo.store_dir,
+        store_path=narinfo.store_path,
+        nar_hash=findings.nar_hash,
+        nar_size=narinfo.nar_size,
+        file_hash=file.hash,
+        file_size=file.size,
+        compression=narinfo.compression,
+        references=narinfo.references,
+        deriver=narinfo.deriver,
+        ca=narinfo.ca,
+        listing=findings.listing,
+        build_ids=findings.build_ids,
+        unmentioned=findings.unmentioned,
+        undeclared=findings.undeclared,
+        more_undeclared=findings.more_undeclared,
+    )
 
 
-class _Proof:
-    def __init__(self, narinfo: NarInfo, pulse: Callable[[], None]) -> None:
-        self._claim = narinfo
+def _next(pieces: Iterator[bytes], examined: deque[Future[None]]) -> bytes | None:
+    try:
+        piece = next(pieces, None)
+    except PermanentError:
+        # A fault in what came before comes first, whichever thread was faster.
+        _wait_for(examined)
+        raise
+    if piece is None:
+        _wait_for(examined)
+    return piece
+
+
+def _wait_for(examined: deque[Future[None]]) -> None:
+    while examined:
+        examined.popleft().result()
+
+
+class _File:
+    """The compressed file: hashed, decompressed and measured on its way to the examiner."""
+
+    def __init__(self, claim: NarInfo, limits: Limits, pulse: Callable[[], None]) -> None:
+        self._claim = claim
+        self._limits = limits
         self._pulse = pulse
-        self._decompressor = decompressor(narinfo.compression)
-        self._file_hash = hashlib.sha256()
-        self._file_size = 0
-        self._nar_hash = hashlib.sha256()
+        self._decompressor = decompressor(claim.compression)
+        self._hash = hashlib.sha256()
         self._nar_size = 0
-        self._parser = NarParser()
-        self._listing = ListingBuilder()
-        self._scanner = ReferenceScanner(reference.hash_part for reference in narinfo.references)
-        self._content_address = (
-            ContentAddressProof(narinfo.ca, narinfo.store_path, narinfo.references) if narinfo.ca else None
-        )
+        self.size = 0
 
-    def feed(self, chunk: bytes) -> None:
-        self._file_hash.update(chunk)
-        self._file_size += len(chunk)
-        self._pulse()
-        for piece in self._decompressor.feed(chunk):
+    @property
+    def hash(self) -> Hash:
+        return Hash(HashAlgorithm.SHA256, self._hash.digest())
+
+    def decompress(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        allowed = self._limits.max_file_size(self._claim.nar_size)
+        for chunk in chunks:
             self._pulse()
-            self._feed_nar(piece)
-
-    def _feed_nar(self, piece: bytes) -> None:
-        self._nar_size += len(piece)
-        # Before any work on the piece: a bomb is left alone as soon as it is larger than it said.
-        if self._nar_size > self._claim.nar_size:
-            raise PermanentError(
-                Code.NAR_SIZE_MISMATCH,
-                f"The NAR is larger than the {self._claim.nar_size} bytes that it is said to have.",
-                remedy="Upload the NAR that the narinfo was made from.",
-                field="NarSize",
-                offset=self._claim.nar_size,
-            )
-        self._nar_hash.update(piece)
-        self._scanner.feed(piece)
-        if self._content_address:
-            self._content_address.feed_nar(piece)
-        for event in self._parser.feed(piece):
-            self._listing.add(event)
-            if self._content_address:
-                self._content_address.feed_event(event)
-
-    def finish(self) -> VerifiedStoreObject:
-        claim = self._claim
+            # What is within the limits is judged first: how the bytes are cut into chunks never decides a verdict.
+            within = chunk[: allowed - self.size]
+            self._hash.update(within)
+            self.size += len(within)
+            for piece in self._decompressor.feed(within):
+                self._pulse()
+                yield from self._measured(piece)
+            if len(within) < len(chunk):
+                self._limits.check_file_size(self.size + 1, self._claim.nar_size)
         self._decompressor.close()
-        file_hash = Hash(HashAlgorithm.SHA256, self._file_hash.digest())
-        nar_hash = Hash(HashAlgorithm.SHA256, self._nar_hash.digest())
-        _compare(Code.FILE_SIZE_MISMATCH, "FileSize", claim.file_size, self._file_size)
-        _compare(Code.FILE_HASH_MISMATCH, "FileHash", claim.file_hash, file_hash)
-        _compare(Code.NAR_SIZE_MISMATCH, "NarSize", claim.nar_size, self._nar_size)
-        _compare(Code.NAR_HASH_MISMATCH, "NarHash", claim.nar_hash, nar_hash)
-        self._parser.close()
-        self._check_references()
-        if self._content_address:
-            self._content_address.finish(claim.store_dir)
-        return VerifiedStoreObject(
-            seal=_SEAL,
-            store_dir=claim.store_dir,
-            store_path=claim.store_path,
-            nar_hash=nar_hash,
-            nar_size=self._nar_size,
-            file_hash=file_hash,
-            file_size=self._file_size,
-            compression=claim.compression,
-            references=claim.references,
-            deriver=claim.deriver,
-            ca=claim.ca,
-            listing=self._listing.finish(),
+
+    def _measured(self, piece: bytes) -> Iterator[bytes]:
+        """A bomb is left alone as soon as it is larger than it said."""
+        missing = self._claim.nar_size - self._nar_size
+        self._nar_size += len(piece)
+        if missing >= len(piece):
+            yield piece
+            return
+        yield piece[:missing]
+        raise PermanentError(
+            Code.NAR_SIZE_MISMATCH,
+            f"The NAR is larger than the {self._claim.nar_size} bytes that it is said to have.",
+            remedy="Upload the NAR that the narinfo was made from.",
+            field="NarSize",
+            offset=self._claim.nar_size,
         )
 
-    def _check_references(self) -> None:
-        found = self._scanner.found
-        missing = [reference for reference in self._claim.references if reference.hash_part not in found]
-        if missing:
-            shown = ", ".join(reference.base_name for reference in missing[:5])
-            raise PermanentError(
-                Code.REFERENCE_NOT_FOUND,
-                f"The NAR never mentions {len(missing)} of its declared references: {shown}.",
-                remedy="Declare only references that the contents hold.",
-                field="References",
-            )
+    def finish(self) -> None:
+        """Compare what was read with what was claimed."""
+        _compare(Code.FILE_SIZE_MISMATCH, "FileSize", self._claim.file_size, self.size)
+        _compare(Code.FILE_HASH_MISMATCH, "FileHash", self._claim.file_hash, self.hash)
+        _compare(Code.NAR_SIZE_MISMATCH, "NarSize", self._claim.nar_size, self._nar_size)
+        self._limits.check_file_size(self.size, self._nar_size)
 
 
 def _compare(code: Code, field: str, claimed: Hash | int | None, actual: Hash | int) -> None:
@@ -214,3 +280,13 @@ def _compare(code: Code, field: str, claimed: Hash | int | None, actual: Hash | 
             remedy="Upload the NAR and its narinfo again, both from the same build.",
             field=field,
         )
+
+
+def _not_found(references: Sequence[StorePath]) -> PermanentError:
+    shown = ", ".join(reference.base_name for reference in references[:5])
+    return PermanentError(
+        Code.REFERENCE_NOT_FOUND,
+        f"The NAR never mentions {len(references)} of its declared references: {shown}.",
+        remedy="Declare only references that the contents hold.",
+        field="References",
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nixcache.nar import Contents, DirectoryEnd, DirectoryStart, Event, RegularFile, Symlink
+from nixcache.nar import DirectoryEnd, DirectoryStart, Event, RegularFile, Symlink
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def nar(node: Node) -> bytes:
 
 
 def events(node: Node) -> list[Event]:
-    """Return the events to expect of ``node``'s NAR, each file's contents in one piece."""
+    """Return the events to expect of ``node``'s NAR."""
     found: list[Event] = []
     _events(node, b"", len(encode([MAGIC])), found)
     return found
@@ -88,8 +88,6 @@ def _events(node: Node, name: bytes, start: int, found: list[Event]) -> None:
         case File(contents=contents, executable=executable):
             opening = (b"(", b"type", b"regular", *((b"executable", b"") if executable else ()), b"contents")
             found.append(RegularFile(name, executable, len(contents), start + len(encode(opening)) + 8))
-            if contents:
-                found.append(Contents(contents))
         case Link(target=target):
             found.append(Symlink(name, target))
         case Tree(entries=entries):
@@ -100,6 +98,16 @@ def _events(node: Node, name: bytes, start: int, found: list[Event]) -> None:
                 _events(entries[entry], entry, start + len(encode(opening)), found)
                 start += len(encode((*opening, *words(entries[entry]), b")")))
             found.append(DirectoryEnd())
+
+
+def files(node: Node) -> Iterator[bytes]:
+    """Yield the contents of ``node``'s regular files, in the order of its NAR."""
+    match node:
+        case File(contents=contents):
+            yield contents
+        case Tree(entries=entries):
+            for name in sorted(entries):
+                yield from files(entries[name])
 
 
 def nested(depth: int, leaf: Node | None = None) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from nixcache.errors import PermanentError
-from nixcache.nar import Contents, Event, NarParser
+from nixcache.nar import Event, NarParser
 
 T = TypeVar("T")
 
@@ -31,21 +31,10 @@ def outcome(run: Callable[[], T]) -> T | Failure:
 
 
 def parse_nar(pieces: Iterable[bytes]) -> list[Event]:
-    """Return the events of a whole NAR, neighbouring contents joined: where they are cut means nothing."""
+    """Return the events of a whole NAR."""
     parser = NarParser()
     events: list[Event] = []
     for piece in pieces:
         events += parser.feed(piece)
     parser.close()
-    return joined(events)
-
-
-def joined(events: Iterable[Event]) -> list[Event]:
-    """Join neighbouring :class:`Contents`."""
-    result: list[Event] = []
-    for event in events:
-        if isinstance(event, Contents) and result and isinstance(result[-1], Contents):
-            result[-1] = Contents(result[-1].data + event.data)
-        else:
-            result.append(event)
-    return result
+    return events

@@ -106,9 +106,7 @@ def prove(claim: ContentAddress, path: StorePath, node: Node, references: tuple[
     parser = NarParser()
     for start in range(0, len(nar(node)), 50):
         piece = nar(node)[start : start + 50]
-        proof.feed_nar(piece)
-        for event in parser.feed(piece):
-            proof.feed_event(event)
+        proof.feed(piece, parser.feed(piece))
     proof.finish(NIX_STORE)
 
 

@@ -19,8 +19,7 @@ from tests.nixcache.strategies import nodes
 
 def listing(found: Iterable[Event]) -> bytes | None:
     builder = ListingBuilder()
-    for event in found:
-        builder.add(event)
+    builder.feed(found)
     return builder.finish()
 
 
@@ -99,9 +98,9 @@ def test_a_listing_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """I7: a NAR of a million entries is published without a listing."""
     monkeypatch.setattr(nar_listing, "MAX_LISTING_SIZE", 2000)
     builder = ListingBuilder()
-    builder.add(DirectoryStart(b""))
+    builder.feed([DirectoryStart(b"")])
     for number in range(10_000):
-        builder.add(Symlink(b"%06d" % number, b"t"))
+        builder.feed([Symlink(b"%06d" % number, b"t")])
         assert len(builder._json) <= 2000
-    builder.add(DirectoryEnd())
+    builder.feed([DirectoryEnd()])
     assert builder.finish() is None

@@ -14,15 +14,14 @@ from nixcache.nar import (
     MAX_NAME_LENGTH,
     MAX_SIZE,
     MAX_TARGET_LENGTH,
-    Contents,
     DirectoryEnd,
     DirectoryStart,
     NarParser,
     RegularFile,
     Symlink,
 )
-from tests.nixcache.golden import HELLO_NAR, HELLO_SCRIPT
-from tests.nixcache.nar_model import MAGIC, File, Link, Node, Tree, encode, events, nar, nested, words
+from tests.nixcache.golden import HELLO_NAR
+from tests.nixcache.nar_model import MAGIC, File, Link, Node, Tree, encode, events, files, nar, nested, words
 from tests.nixcache.outcomes import Failure, outcome, parse_nar
 from tests.nixcache.strategies import nodes
 
@@ -48,7 +47,6 @@ def test_the_golden_nar() -> None:
         DirectoryStart(b""),
         DirectoryStart(b"bin"),
         RegularFile(b"hello", executable=True, size=128, offset=400),
-        Contents(HELLO_SCRIPT),
         DirectoryEnd(),
         DirectoryStart(b"share"),
         Symlink(b"link", b"../bin/hello"),
@@ -65,10 +63,8 @@ def test_the_events_are_those_of_the_tree(node: Node) -> None:
 @given(nodes())
 def test_an_offset_is_where_the_contents_are(node: Node) -> None:
     data = nar(node)
-    found = parse_nar([data])
-    for opening, following in zip(found, [*found[1:], None], strict=True):
-        if isinstance(opening, RegularFile) and isinstance(following, Contents):
-            assert data[opening.offset : opening.offset + opening.size] == following.data
+    found = [event for event in parse_nar([data]) if isinstance(event, RegularFile)]
+    assert [data[file.offset : file.offset + file.size] for file in found] == list(files(node))
 
 
 @pytest.mark.parametrize("size", range(18))
@@ -162,15 +158,16 @@ def test_a_node_below_the_deepest_level_is_refused(level: int, leaf: tuple[bytes
 
 
 def test_every_padding_byte_is_zero_and_every_fixed_byte_is_fixed() -> None:
-    """Any byte may change only where a name or contents are, and then the events change too."""
+    """Any byte may change only where a name or contents are, and with a name the events change too."""
     node = Tree({b"abc": File(b"hello")})
     data = nar(node)
-    free = {data.index(b"abc") + at for at in range(3)} | {data.index(b"hello") + at for at in range(5)}
+    contents = {data.index(b"hello") + at for at in range(5)}
+    free = {data.index(b"abc") + at for at in range(3)} | contents
     for position, byte in enumerate(data):
         altered = data[:position] + bytes([byte ^ 0x20]) + data[position + 1 :]
         result = outcome(partial(parse_nar, [altered]))
         assert isinstance(result, Failure) == (position not in free)
-        assert result != events(node)
+        assert (result == events(node)) == (position in contents)
 
 
 @pytest.mark.parametrize("length", [MAX_SIZE + 1, 2**63 + 96, 2**64 - 1])
@@ -187,7 +184,7 @@ def test_the_largest_size_is_announced_without_being_held() -> None:
     assert parser.feed(opening + struct.pack("<Q", MAX_SIZE)) == [
         RegularFile(b"", executable=False, size=MAX_SIZE, offset=len(opening) + 8)
     ]
-    assert parser.feed(b"abc") == [Contents(b"abc")]
+    assert parser.feed(b"abc") == []
 
 
 @pytest.mark.parametrize("trailing", [b"\0", b"\0" * 8, b"x", nar(File())], ids=["NUL", "NULs", "byte", "second NAR"])
@@ -205,15 +202,14 @@ def test_every_truncation_is_refused_where_the_bytes_end() -> None:
         assert failure.problem == "The archive ends too early."
 
 
-def test_contents_are_given_as_they_come() -> None:
+def test_contents_are_passed_over() -> None:
     """I7: a file is never collected."""
     parser = NarParser()
     data = nar(File(b"x" * 1000))
-    start = data.index(b"x" * 1000)
-    parser.feed(data[:start])
-    assert [parser.feed(data[start + at : start + at + 100]) for at in range(0, 1000, 100)] == [
-        [Contents(b"x" * 100)]
-    ] * 10
+    parser.feed(data[: data.index(b"x" * 1000)])
+    for _ in range(10):
+        assert parser.feed(b"x" * 100) == []
+        assert parser._pending == b""
 
 
 def test_the_model_writes_what_it_says() -> None:

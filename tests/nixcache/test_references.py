@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import tracemalloc
 
 import pytest
@@ -13,24 +14,29 @@ from nixcache import references
 from nixcache.errors import Code, PermanentError
 from nixcache.nix32 import ALPHABET
 from nixcache.references import ReferenceScanner
-from nixcache.store_path import HashPart
+from nixcache.store_path import NIX_STORE, HashPart, StoreDir, StorePath
 from tests.nixcache.strategies import cut, piece_sizes
 
 # A small alphabet makes hash parts that overlap one another, which random ones never do.
 PARTS = st.one_of(st.text("01", min_size=32, max_size=32), st.text(ALPHABET, min_size=32, max_size=32)).map(HashPart)
 
 
-def scan(parts: list[HashPart], pieces: list[bytes]) -> frozenset[HashPart]:
-    scanner = ReferenceScanner(parts)
+def scanned(parts: list[HashPart], pieces: list[bytes]) -> ReferenceScanner:
+    scanner = ReferenceScanner(NIX_STORE, parts)
     for piece in pieces:
         scanner.feed(piece)
-    return scanner.found
+    scanner.finish()
+    return scanner
+
+
+def scan(parts: list[HashPart], pieces: list[bytes]) -> frozenset[HashPart]:
+    return scanned(parts, pieces).found
 
 
 @st.composite
 def texts(draw: st.DrawFn) -> tuple[list[HashPart], bytes]:
     """Hash parts, and bytes that hold some of them: whole, cut off, overlapping, in runs short and long."""
-    parts = draw(st.lists(PARTS, min_size=1, max_size=6))
+    parts = draw(st.lists(PARTS, min_size=1, max_size=draw(st.sampled_from([6, 40]))))
     fragments = st.one_of(
         st.sampled_from(parts).map(str.encode),
         st.tuples(st.sampled_from(parts), st.integers(0, 32)).map(lambda of: of[0][: of[1]].encode()),
@@ -78,15 +84,15 @@ def test_the_same_part_twice_and_found_twice_is_found_once() -> None:
 
 
 def test_it_stops_looking_once_all_are_found() -> None:
-    scanner = ReferenceScanner([PART])
+    scanner = ReferenceScanner(NIX_STORE, [PART])
     scanner.feed(PART.encode() + b"\0" + PART.encode())
     scanner.feed(PART.encode())
     assert scanner.found == {PART}
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:
-    """I7: whatever passes, 31 bytes stay."""
-    scanner = ReferenceScanner([HashPart("z" * 32)])
+    """I7: whatever passes, the beginning of one mention stays."""
+    scanner = ReferenceScanner(NIX_STORE, [HashPart("z" * 32)])
     pieces = [bytes(random.Random(seed).choices(ALPHABET.encode(), k=100_000)) for seed in range(3)]
     tracemalloc.start()
     try:
@@ -99,7 +105,7 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     assert peak < 500_000
 
 
-@pytest.mark.parametrize("wanted", [1, 64, 2000])
+@pytest.mark.parametrize("wanted", [64, 2000])
 @pytest.mark.parametrize(
     "piece",
     [b"a" * 2**18, (b"a" * 4096 + b"-") * 64, (b"a" * 32 + b"-") * 2**13],
@@ -119,6 +125,75 @@ def test_a_nar_made_of_hash_parts_is_not_searched_for_ever(
 
 def test_a_nar_of_many_store_paths_is_searched() -> None:
     """The limit is far from what a real NAR holds: here, every 50th byte begins a store path."""
-    scanner = ReferenceScanner([PART])
+    scanner = ReferenceScanner(NIX_STORE, [PART])
     scanner.feed(b"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-name\n" * 2**14)
     assert scanner._work * 2**10 < references.WORK_LIMIT
+
+
+# Written from the words of the documentation, and slow.
+MENTION = re.compile(rb"(?=/nix/store/([%b]{32}-[0-9A-Za-z+._?=-]{1,211}))" % ALPHABET.encode())
+
+
+def naive_undeclared(parts: list[HashPart], text: bytes) -> list[StorePath]:
+    found: dict[bytes, StorePath] = {}
+    for match in MENTION.finditer(text):
+        base_name = match[1]
+        if base_name[:32].decode() not in parts and base_name[33:] not in {b".", b".."} and base_name[33:35] != b".-":
+            found.setdefault(base_name[:32], StorePath.from_base_name(base_name.decode()))
+    return list(found.values())
+
+
+@st.composite
+def mentions(draw: st.DrawFn) -> tuple[list[HashPart], bytes]:
+    """Some declared hash parts, and bytes that mention these and others as store paths, whole, cut off and nested."""
+    parts = draw(st.lists(PARTS, min_size=1, max_size=5))
+    names = st.text("0aZ+._?=-", min_size=1, max_size=5).filter(lambda name: not name.startswith("..-"))
+    fragments = st.one_of(
+        st.tuples(st.sampled_from(parts), names).map(lambda of: f"/nix/store/{of[0]}-{of[1]}".encode()),
+        st.tuples(PARTS, names).map(lambda of: f"/nix/store/{of[0]}-{of[1]}".encode()),
+        PARTS.map(lambda part: f"/nix/store/{part}".encode()),
+        st.sampled_from([b"/nix/store/", b"/nix/stor", b"-", b".", b" ", b"\0", b"n" * 211, b"/", b"e" * 32]),
+        st.binary(max_size=6),
+    )
+    return parts[: draw(st.integers(0, 5))], b"".join(draw(st.lists(fragments, max_size=12)))
+
+
+@given(mentions(), piece_sizes())
+def test_it_names_the_undeclared_store_paths(drawn: tuple[list[HashPart], bytes], sizes: list[int]) -> None:
+    parts, text = drawn
+    naive = naive_undeclared(parts, text)
+    assert list(scanned(parts, [text]).undeclared) == naive
+    assert list(scanned(parts, cut(text, sizes)).undeclared) == naive
+    assert list(scanned(parts, cut(text, [1])).undeclared) == naive
+
+
+def test_a_hash_part_alone_is_no_undeclared_store_path() -> None:
+    """Anything may hold 32 such characters: without the store dir in front, nobody could look all of them up."""
+    scanner = scanned([], [b"0" * 32 + b"-name ", b"/nix/store/" + b"0" * 32, b"/gnu/store/" + b"0" * 32 + b"-name"])
+    assert scanner.undeclared == ()
+
+
+def test_the_store_dir_is_the_caches_own() -> None:
+    scanner = ReferenceScanner(StoreDir("/gnu/store"), [])
+    scanner.feed(b"/nix/store/" + b"0" * 32 + b"-a /gnu/store/" + b"1" * 32 + b"-b")
+    scanner.finish()
+    assert [path.base_name for path in scanner.undeclared] == [f"{'1' * 32}-b"]
+
+
+@pytest.mark.parametrize("count", [references.MAX_UNDECLARED, references.MAX_UNDECLARED + 1, 5000])
+def test_undeclared_store_paths_are_named_up_to_a_limit(count: int) -> None:
+    """I7: a disk image mentions thousands."""
+    chooser = random.Random(1)
+    parts = ["".join(chooser.choices(ALPHABET, k=32)) for _ in range(count)]
+    scanner = scanned([PART], [f"/nix/store/{part}-x\n".encode() for part in parts for _ in range(2)] + [PART.encode()])
+    assert [path.hash_part for path in scanner.undeclared] == parts[: references.MAX_UNDECLARED]
+    assert scanner.overflowed == (count > references.MAX_UNDECLARED)
+    assert scanner.found == {PART}
+
+
+def test_a_nar_made_of_mentions_is_not_searched_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I6, as above."""
+    monkeypatch.setattr(references, "WORK_LIMIT", 2**24)
+    with pytest.raises(PermanentError) as caught:
+        scan([PART], [b"/nix/store/" * 2**14] * 100)
+    assert caught.value.code is Code.TOO_LARGE

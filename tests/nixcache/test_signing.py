@@ -90,6 +90,10 @@ def test_a_subclass_that_skips_the_seal_is_not_signed() -> None:
         deriver=None,
         ca=None,
         listing=None,
+        build_ids=(),
+        unmentioned=(),
+        undeclared=(),
+        more_undeclared=False,
     )
     with pytest.raises(TypeError, match="not a Forged"):
         SecretKey.parse(SECRET_KEY).sign(forged)

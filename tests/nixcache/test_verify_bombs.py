@@ -15,7 +15,7 @@ from nixcache.compression import MAX_FRAMES, Compression
 from nixcache.content_address import ContentAddress, ContentAddressMethod
 from nixcache.errors import Code, PermanentError
 from nixcache.narinfo import NarInfo
-from nixcache.verify import verify
+from nixcache.verify import Limits, verify
 from tests.nixcache.claims import claim, sha256
 from tests.nixcache.compressed import SKIPPABLE_FRAME, compressed, zeros
 from tests.nixcache.nar_model import MAGIC, File, encode, nar
@@ -25,25 +25,30 @@ OPENING = encode((MAGIC, b"(", b"type", b"regular", b"contents")) + (20 * GIB).t
 """A NAR of one file of 20 GiB, which a bomb of zeros goes on as long as anybody reads."""
 
 
-def rejected(narinfo: NarInfo, chunks: Iterable[bytes]) -> tuple[PermanentError, int, float]:
+ANY_EXPANSION = Limits(max_expansion=2**40)
+
+
+def rejected(
+    narinfo: NarInfo, chunks: Iterable[bytes], limits: Limits = ANY_EXPANSION
+) -> tuple[PermanentError, int, float]:
     """Return why, and at what peak of memory and within how many seconds."""
     tracemalloc.start()
     start = time.monotonic()
     try:
         with pytest.raises(PermanentError) as caught:
-            verify(narinfo, chunks)
+            verify(narinfo, chunks, limits=limits)
         return caught.value, tracemalloc.get_traced_memory()[1], time.monotonic() - start
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("said", [len(OPENING), 1024 * 1024, 100 * 1024 * 1024])
+@pytest.mark.parametrize("said", [512 * 1024, 1024 * 1024, 100 * 1024 * 1024])
 def test_a_bomb_of_ten_gibibytes_ends_where_it_said(said: int) -> None:
     """I7: 10 GiB of zeros in 300 kB; nothing beyond the declared size is expanded."""
     frames = [compressed(Compression.ZSTD, OPENING), *zeros(10 * GIB)]
     assert sum(map(len, frames)) < 500_000
-    narinfo = claim(OPENING, compression=Compression.ZSTD, nar_size=said)
-    error, peak, seconds = rejected(narinfo, [b"".join(frames)])
+    narinfo = claim(OPENING, compression=Compression.ZSTD, nar_size=said, file_size=None)
+    error, peak, seconds = rejected(narinfo, frames)
     assert (error.code, error.field, error.offset) == (Code.NAR_SIZE_MISMATCH, "NarSize", said)
     assert peak < 8 * 1024 * 1024
     assert seconds < 10
@@ -51,7 +56,7 @@ def test_a_bomb_of_ten_gibibytes_ends_where_it_said(said: int) -> None:
 
 def test_a_bomb_that_says_how_large_it_is_is_no_nar() -> None:
     """I7: ten gibibytes of nothing end at the first byte."""
-    narinfo = claim(b"", compression=Compression.ZSTD, nar_size=10 * GIB)
+    narinfo = claim(b"", compression=Compression.ZSTD, nar_size=10 * GIB, file_size=None)
     error, peak, seconds = rejected(narinfo, list(zeros(10 * GIB)))
     assert (error.code, error.offset) == (Code.NAR_MALFORMED, 0)
     assert peak < 8 * 1024 * 1024
@@ -65,9 +70,42 @@ def test_an_xz_bomb_ends_where_it_said() -> None:
     assert peak < 16 * 1024 * 1024  # 8 MiB of it are the dictionary that the stream asks for
 
 
+def test_a_bomb_that_tells_both_its_sizes_is_not_even_read() -> None:
+    """I7: nothing real is four thousand times as large as its file."""
+
+    chunks = zeros(10 * GIB)
+    narinfo = claim(b"", compression=Compression.ZSTD, nar_size=10 * GIB, file_size=300_000)
+    error, _, _ = rejected(narinfo, chunks, Limits())
+    assert (error.code, error.field) == (Code.TOO_LARGE, "NarSize")
+    assert next(iter(chunks), None) is not None
+
+
+def test_a_bomb_that_tells_one_size_is_known_in_the_end() -> None:
+    data = nar(File(bytes(65 * 1024 * 1024)))
+    file = compressed(Compression.ZSTD, data)
+    assert len(file) * 4096 < len(data)
+    narinfo = claim(data, compression=Compression.ZSTD, file_size=None, file_hash=None)
+    error, _, _ = rejected(narinfo, [file], Limits())
+    assert (error.code, error.field) == (Code.TOO_LARGE, "NarSize")
+    verify(narinfo, [file], limits=ANY_EXPANSION)
+
+
+@pytest.mark.parametrize("cut", [1000, 10**6])
+def test_a_file_padded_with_frames_that_stand_for_nothing_ends_at_what_its_nar_may_need(cut: int) -> None:
+    """I7: a few of them may be any length, so it is the bytes that count."""
+    data = nar(File(b"x"))
+    allowed = Limits().max_file_size(len(data))
+    padding = b"\x50\x2a\x4d\x18" + (10**6).to_bytes(4, "little") + bytes(10**6)
+    file = compressed(Compression.ZSTD, data) + padding
+    narinfo = claim(data, compression=Compression.ZSTD, file_size=None, file_hash=None)
+    error, _, _ = rejected(narinfo, [file[at : at + cut] for at in range(0, len(file), cut)])
+    assert (error.code, error.field) == (Code.TOO_LARGE, "FileSize")
+    assert str(allowed) in error.problem
+
+
 def test_a_file_of_frames_that_stand_for_nothing_ends() -> None:
     """I7: it never grows the NAR, so only the number of frames stops it."""
-    narinfo = claim(nar(File()), compression=Compression.ZSTD)
+    narinfo = claim(nar(File()), compression=Compression.ZSTD, nar_size=2**30, file_size=None)
     with pytest.raises(PermanentError) as caught:
         verify(narinfo, [SKIPPABLE_FRAME * 1000] * (MAX_FRAMES // 1000 + 1))
     assert caught.value.code is Code.TOO_LARGE

@@ -38,11 +38,12 @@ def rejection(narinfo: NarInfo, file: bytes, *, limits: Limits | None = None) ->
     [
         ({"file_hash": ZERO}, Code.FILE_HASH_MISMATCH, "FileHash"),
         ({"file_size": 1}, Code.FILE_SIZE_MISMATCH, "FileSize"),
-        ({"file_size": 10**12}, Code.FILE_SIZE_MISMATCH, "FileSize"),
+        ({"file_size": 10**12}, Code.TOO_LARGE, "FileSize"),
+        ({"file_size": len(NAR) + 1}, Code.FILE_SIZE_MISMATCH, "FileSize"),
         ({"nar_hash": ZERO}, Code.NAR_HASH_MISMATCH, "NarHash"),
         ({"nar_size": len(NAR) + 1}, Code.NAR_SIZE_MISMATCH, "NarSize"),
         ({"nar_size": len(NAR) - 1}, Code.NAR_SIZE_MISMATCH, "NarSize"),
-        ({"nar_size": 1}, Code.NAR_SIZE_MISMATCH, "NarSize"),
+        ({"nar_size": 1, "file_size": None}, Code.NAR_SIZE_MISMATCH, "NarSize"),
         ({"references": (GLIBC,)}, Code.REFERENCE_NOT_FOUND, "References"),
         ({"references": (ZLIB, GLIBC)}, Code.REFERENCE_NOT_FOUND, "References"),
         ({"references": (SUBJECT,)}, Code.REFERENCE_NOT_FOUND, "References"),
@@ -171,16 +172,28 @@ def test_what_is_larger_than_the_limit_is_never_read() -> None:
     assert caught.value.code is Code.TOO_LARGE
 
 
-def test_reading_stops_at_the_first_wrong_byte() -> None:
-    """I7: what follows is not even asked for."""
+def test_reading_stops_soon_after_the_first_wrong_byte() -> None:
+    """I7: while a piece is examined a few more are decompressed, and no more than a few."""
+    asked = []
 
     def pieces() -> Iterator[bytes]:
-        yield b"this is no NAR at all"
-        raise AssertionError("read on")
+        for number in range(100):
+            asked.append(number)
+            yield b"this is no NAR at all"
 
     with pytest.raises(PermanentError) as caught:
-        verify(claim(NAR), pieces())
+        verify(claim(NAR, nar_size=10_000, file_size=None), pieces())
     assert (caught.value.code, caught.value.offset) == (Code.NAR_MALFORMED, 0)
+    assert len(asked) < 10
+
+
+@pytest.mark.parametrize("length", range(50))
+def test_the_first_fault_is_named_whichever_thread_is_faster(length: int) -> None:
+    """I6: what is wrong with the NAR comes before what is wrong with the file behind it."""
+    whole = compressed(Compression.ZSTD, b"x" * 10 + NAR) + compressed(Compression.ZSTD, b"more")
+    file = whole + b"garbage" * length
+    error = rejection(claim(NAR, nar_size=100_000, file_size=None, compression=Compression.ZSTD), file)
+    assert (error.code, error.offset) == (Code.NAR_MALFORMED, 0)
 
 
 def test_what_the_source_raises_passes_through() -> None:
