@@ -101,6 +101,9 @@ def _verify(options: argparse.Namespace) -> int:
             "fileHash": str(verified.file_hash),
             "fileSize": verified.file_size,
             "references": [reference.base_name for reference in verified.references],
+            "undeclared": [path.base_name for path in verified.undeclared],
+            "moreUndeclared": verified.more_undeclared,
+            "buildIds": list(verified.build_ids),
             "ca": str(verified.ca) if verified.ca else None,
         }
     )

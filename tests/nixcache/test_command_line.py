@@ -78,8 +78,23 @@ def test_verify_accepts(call: Call, submission: list[str | Path]) -> None:
         "fileHash": HELLO_NAR_HASH,
         "fileSize": 976,
         "references": [ZLIB, HELLO],
+        "undeclared": [],
+        "moreUndeclared": False,
+        "buildIds": [],
         "ca": None,
     }
+
+
+def test_verify_tells_what_the_bytes_mention_and_nobody_declared(call: Call, tmp_path: Path) -> None:
+    path = f"{ZLIB}/lib".encode()
+    build_id = b"ab" + b"0" * 38
+    debug = Tree({b".build-id": Tree({build_id[:2]: Tree({build_id[2:] + b".debug": File(b"/nix/store/" + path)})})})
+    data = nar(Tree({b"lib": Tree({b"debug": debug})}))
+    (tmp_path / "narinfo").write_bytes(claim(data).render())
+    (tmp_path / "nar").write_bytes(data)
+    document = verdict(call("verify", "--narinfo", tmp_path / "narinfo", "--nar", tmp_path / "nar"), 0)
+    assert (document["undeclared"], document["moreUndeclared"]) == ([ZLIB], False)
+    assert document["buildIds"] == [build_id.decode()]
 
 
 @pytest.mark.parametrize("method", ["zstd", "xz"])
