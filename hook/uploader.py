@@ -40,6 +40,8 @@ MAX_UPLOADS: Final = 3
 """Of one path, when the service finds nothing in staging each time."""
 SUPERSEDED_SECONDS: Final = 60
 """How long our own verdict may be out while the ledger shows a newer one on another version."""
+WARNED_PATHS_SHOWN: Final = 3
+"""Of one warning, which is one line; the result document names more."""
 _LOST: Final = frozenset((ServiceCode.NAR_MISSING.value, ServiceCode.NARINFO_MISSING.value))
 
 
@@ -248,6 +250,9 @@ class Uploader:
         match verdict:
             case Published() | Duplicate():
                 self._report.progress(f"{verdict.kind} {path.base_name}")
+                for warning in verdict.warnings if isinstance(verdict, Published) else ():
+                    shown = ", ".join(other.base_name for other in warning.paths[:WARNED_PATHS_SHOWN])
+                    self._report.problem(f"warning {path.base_name} ({warning.code}): {warning.problem} {shown}")
                 self._queue.finish(path)
             case Waiting(missing=missing):
                 if missing != progress.waits_for:

@@ -14,10 +14,11 @@ import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import botocore.handlers
+
+from local.peak_memory import peak_memory
 
 _MEBIBYTE = 1024 * 1024
 
@@ -50,17 +51,6 @@ class _RequestCounter:
 
     def _count(self, **_: object) -> None:
         self.requests += 1
-
-
-def peak_memory() -> int:
-    """Return the most bytes of memory that this process has held so far (resident set)."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not getrusage: on Linux its maximum is inherited from the process that started this one.
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    import resource  # noqa: PLC0415 - only where there is no /proc
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _answer(handler: Callable[[Any, Any], Any], invocation: dict[str, Any], counter: _RequestCounter) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class ContentAddressProof:
             self._state.update(piece)
             return
         for event in events:
-            # Clients let an executable file pass. But the address does not cover that bit, and no Nix makes such a path.
+            # Clients let an executable file pass. But no Nix makes such a path: the address does not cover that bit.
             if not isinstance(event, RegularFile) or event.executable:
                 raise _mismatch(f"A {self._method}: address is of one regular, not executable file.")
             self._contents = range(event.offset, event.offset + event.size)

@@ -20,7 +20,10 @@ _HEX = re.compile(r"[0-9A-Fa-f]*")
 
 
 class HashAlgorithm(StrEnum):
-    """The algorithms that a store object may be addressed by."""
+    """The algorithms that a store object may be addressed by.
+
+    BLAKE3 is not among them: newer clients read it only with an experimental feature switched on, older ones never.
+    """
 
     MD5 = "md5"
     SHA1 = "sha1"

@@ -15,6 +15,7 @@ from nixcache.nar_listing import ListingBuilder
 from nixcache.references import ReferenceScanner
 
 if TYPE_CHECKING:
+    from nixcache.content_address import ContentAddress
     from nixcache.narinfo import NarInfo
     from nixcache.store_path import StorePath
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 class NarFindings:
     """What is known of a NAR that has been read to its end, and is well-formed.
 
-    ``unmentioned`` are the declared references that the bytes never mention, ``undeclared`` the store paths that they
-    mention although nobody declared them, ``more_undeclared`` tells whether there are more of those than are named.
+    ``ca`` is the content address to publish, if one is proven and no client refuses it. ``unmentioned`` are the
+    declared references that the bytes never mention, ``undeclared`` the store paths that they mention although nobody
+    declared them, ``more_undeclared`` tells whether there are more of those than are named.
     """
 
     nar_hash: Hash
+    ca: ContentAddress | None
     listing: bytes | None
     build_ids: tuple[str, ...]
     unmentioned: tuple[StorePath, ...]
@@ -46,7 +49,9 @@ class NarProof:
         self._listing = ListingBuilder()
         self._build_ids = BuildIdCollector()
         self._scanner = ReferenceScanner(claim.store_dir, [reference.hash_part for reference in claim.references])
-        self._content_address = ContentAddressProof(claim.ca, claim.store_path, claim.references) if claim.ca else None
+        # A derivation is content-addressed even where its narinfo leaves that out: clients would take any other.
+        provable = claim.ca is not None or claim.store_path.is_derivation
+        self._content_address = ContentAddressProof(claim.ca, claim.store_path, claim.references) if provable else None
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes; raises :class:`PermanentError` as soon as they cannot be what was claimed."""
@@ -69,13 +74,13 @@ class NarProof:
                 field="NarHash",
             )
         self._parser.close()
-        if self._content_address:
-            self._content_address.finish(self._claim.store_dir)
+        ca = self._content_address.finish(self._claim.store_dir) if self._content_address else None
         self._scanner.finish()
         found = self._scanner.found
         itself = self._claim.store_path.hash_part
         return NarFindings(
             nar_hash=nar_hash,
+            ca=ca,
             listing=self._listing.finish(),
             build_ids=self._build_ids.ids,
             unmentioned=tuple(path for path in self._claim.references if path.hash_part not in found),

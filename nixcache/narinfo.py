@@ -18,13 +18,15 @@ from nixcache.signature import PublicKey, Signature, fingerprint
 from nixcache.store_path import StoreDir, StorePath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import TypeVar
 
     T = TypeVar("T")
 
 MAX_NARINFO_SIZE = 1024 * 1024
-"""Bytes; holds some 20,000 references. Real ones of 200 kB exist."""
+"""Bytes. Real ones of 200 kB exist."""
+MAX_REFERENCES = 10_000
+"""References; 200 kB hold some 4,000. Each costs a look-up before the path can be published."""
 MAX_SIGNATURES = 64
 """``Sig`` lines; each may cost a reader a verification."""
 
@@ -34,6 +36,7 @@ _URL = re.compile(r"[!-~]{1,2048}", re.ASCII)
 _KNOWN = frozenset(
     ("StorePath", "URL", "Compression", "FileHash", "FileSize", "NarHash", "NarSize", "References", "Deriver", "CA")
 )
+_EMPTY_IS_ABSENT = frozenset(("Compression", "References", "CA"))  # to every client; other empty fields to none
 _REQUIRED = ("StorePath", "URL", "NarHash", "NarSize")
 
 
@@ -62,8 +65,7 @@ class NarInfo:
         """Read a narinfo of ``store_dir``; unknown fields are passed over, as Nix does.
 
         Raises :class:`PermanentError` (``narinfo-malformed``, ``compression-unsupported``) that names the field
-        and its offset. Stricter than Nix where clients disagree or guess: a field given twice, a missing space after
-        the colon, CR, control characters, and an absent final newline are refused.
+        and its offset. Stricter than Nix where clients disagree or guess: see docs/reference/stricter-than-nix.md.
         """
         return _Fields(data).narinfo(store_dir)
 
@@ -103,8 +105,17 @@ class NarInfo:
 
     def is_signed_by(self, key: PublicKey) -> bool:
         """Tell whether one of the signatures holds under ``key``."""
+        return bool(self.signatures_by((key,)))
+
+    def signatures_by(self, keys: Collection[PublicKey]) -> tuple[Signature, ...]:
+        """Return the signatures that hold under one of ``keys``, each once, in the order in which Nix writes them.
+
+        The others are somebody's claim, and one that is malformed makes clients refuse the path: keep only these.
+        A signature is checked against the keys of its name alone, and there are at most :data:`MAX_SIGNATURES`.
+        """
         message = self.fingerprint()
-        return any(key.verifies(message, signature) for signature in self.signatures)
+        holding = {signature for signature in self.signatures if any(key.verifies(message, signature) for key in keys)}
+        return tuple(sorted(holding, key=str))
 
 
 class _Fields:
@@ -174,7 +185,8 @@ class _Fields:
 
     def _optional(self, name: str, parse: Callable[[str], T]) -> T | None:
         value, offset = self._values.get(name, ("", 0))
-        return _read(name, value, offset, parse) if value else None
+        absent = name not in self._values or (not value and name in _EMPTY_IS_ABSENT)
+        return None if absent else _read(name, value, offset, parse)
 
 
 def _read(name: str, value: str, offset: int, parse: Callable[[str], T]) -> T:
@@ -226,7 +238,12 @@ def _positive_size(text: str) -> int:
 
 
 def _references(text: str) -> tuple[StorePath, ...]:
-    references = [StorePath.from_base_name(word) for word in text.split(" ")]
+    words = text.split(" ")
+    if len(words) > MAX_REFERENCES:
+        raise _malformed(
+            f"There are {len(words)} references; {MAX_REFERENCES} are allowed.", remedy="Split the output."
+        )
+    references = [StorePath.from_base_name(word) for word in words]
     unique = sorted(set(references))
     if len(unique) != len(references):
         raise _malformed("A reference is given twice.")

@@ -109,7 +109,8 @@ class ReferenceScanner:
                 self._find([hash_part])
             elif not self._overflowed and (mention := _BASE_NAME.match(text, start)):
                 self._note(hash_part, mention[0])
-            at = text.find(prefix, start)
+            # From the next byte on: in /nix/store/nix/store/… one mention begins inside the other's store dir.
+            at = text.find(prefix, at + 1)
 
     def _note(self, hash_part: bytes, base_name: bytes) -> None:
         try:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from nixcache.store_path import StoreDir, StorePath
 
 SIGNATURE_SIZE = 64
+"""Bytes of an Ed25519 signature, the only kind that every client knows."""
+MAX_SIGNATURE_SIZE = 8192
+"""Bytes. Newer clients make other kinds, too (ECDSA, ML-DSA of up to 4,627 bytes): they may stand beside ours."""
 PUBLIC_KEY_SIZE = 32
 # Nix takes anything before the first colon. White space would split trusted-public-keys, a newline a narinfo.
 _KEY_NAME = re.compile(r"[!-9;-~]{1,255}", re.ASCII)
@@ -39,21 +42,23 @@ def fingerprint(
     return f"1;{store_dir.render(store_path)};{nar_hash};{nar_size};{listed}".encode("ascii")
 
 
-def parse_named_bytes(text: str, *, size: int, code: Code, what: str) -> tuple[str, bytes]:
-    """Split ``<key name>:<base64 of size bytes>``, the one form that Nix gives keys and signatures alike.
+def parse_named_bytes(text: str, *, sizes: range, code: Code, what: str) -> tuple[str, bytes]:
+    """Split ``<key name>:<base64>``, the one form that Nix gives keys and signatures alike.
 
-    ``text`` may be secret, so it is never quoted in the error.
+    ``sizes`` are those that the bytes may have. ``text`` may be secret, so it is never quoted in the error.
     """
     name, colon, encoded = text.partition(":")
     try:
         raw = base64.b64decode(encoded.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raw = b""
-    if not colon or not _KEY_NAME.fullmatch(name) or len(raw) != size or base64.b64encode(raw).decode() != encoded:
+    canonical = base64.b64encode(raw).decode() == encoded
+    if not colon or not _KEY_NAME.fullmatch(name) or len(raw) not in sizes or not canonical:
         raise PermanentError(
             code,
             f"The {what} is malformed.",
-            remedy=f"It is <key name>:<base64 of {size} bytes>, on one line; the name holds neither space nor colon.",
+            remedy=f"It is <key name>:<base64 of {sizes.start} bytes>, on one line;"
+            " the name holds neither space nor colon.",
         )
     return name, raw
 
@@ -65,7 +70,7 @@ def render_named_bytes(name: str, raw: bytes) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Signature:
-    """A signature as a narinfo carries it: who made it, and 64 bytes that nobody has checked yet."""
+    """A signature as a narinfo carries it: who made it, and bytes that nobody has checked yet."""
 
     key_name: str
     raw: bytes
@@ -73,7 +78,8 @@ class Signature:
     @classmethod
     def parse(cls, text: str) -> Signature:
         """Read ``<key name>:<base64>``; raises :class:`PermanentError` (``signature-malformed``)."""
-        return cls(*parse_named_bytes(text, size=SIGNATURE_SIZE, code=Code.SIGNATURE_MALFORMED, what="signature"))
+        sizes = range(SIGNATURE_SIZE, MAX_SIGNATURE_SIZE + 1)
+        return cls(*parse_named_bytes(text, sizes=sizes, code=Code.SIGNATURE_MALFORMED, what="signature"))
 
     def __str__(self) -> str:
         """``<key name>:<base64>``."""
@@ -90,7 +96,8 @@ class PublicKey:
     @classmethod
     def parse(cls, text: str) -> PublicKey:
         """Read ``<key name>:<base64>``; raises :class:`PermanentError` (``key-malformed``)."""
-        return cls(*parse_named_bytes(text, size=PUBLIC_KEY_SIZE, code=Code.KEY_MALFORMED, what="public key"))
+        sizes = range(PUBLIC_KEY_SIZE, PUBLIC_KEY_SIZE + 1)
+        return cls(*parse_named_bytes(text, sizes=sizes, code=Code.KEY_MALFORMED, what="public key"))
 
     def __str__(self) -> str:
         """``<key name>:<base64>``."""
@@ -98,7 +105,7 @@ class PublicKey:
 
     def verifies(self, message: bytes, signature: Signature) -> bool:
         """Tell whether ``signature`` was made over ``message`` by the secret half of this key (Ed25519, RFC 8032)."""
-        if signature.key_name != self.name:
+        if signature.key_name != self.name or len(signature.raw) != SIGNATURE_SIZE:
             return False
         try:
             VerifyKey(self.raw).verify(message, signature.raw)

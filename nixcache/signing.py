@@ -29,9 +29,8 @@ class SecretKey:
 
         Raises :class:`PermanentError` (``key-malformed``), which never quotes the text.
         """
-        name, raw = parse_named_bytes(
-            text.removesuffix("\n"), size=SECRET_KEY_SIZE, code=Code.KEY_MALFORMED, what="secret key"
-        )
+        sizes = range(SECRET_KEY_SIZE, SECRET_KEY_SIZE + 1)
+        name, raw = parse_named_bytes(text.removesuffix("\n"), sizes=sizes, code=Code.KEY_MALFORMED, what="secret key")
         key = SigningKey(raw[:32])
         if bytes(key.verify_key) != raw[32:]:
             # Readers trust the public half that the file shows: signatures under another would verify nowhere.

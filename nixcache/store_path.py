@@ -43,7 +43,10 @@ class StorePath:
 
     @classmethod
     def from_base_name(cls, text: str) -> StorePath:
-        """Read ``<hash part>-<name>``; raises :class:`PermanentError` (``store-path-malformed``)."""
+        """Read ``<hash part>-<name>``; raises :class:`PermanentError` (``store-path-malformed``).
+
+        Stricter than every Nix, which makes no base name without the dash but reads any character in its place.
+        """
         hash_part, dash, name = text[:HASH_PART_LENGTH], text[HASH_PART_LENGTH : HASH_PART_LENGTH + 1], text[33:]
         parsed = parse_hash_part(hash_part)
         if dash != "-" or not _NAME.fullmatch(name):
@@ -59,6 +62,11 @@ class StorePath:
     def base_name(self) -> str:
         """``<hash part>-<name>``."""
         return f"{self.hash_part}-{self.name}"
+
+    @property
+    def is_derivation(self) -> bool:
+        """Tell whether clients take the store object for a derivation, which is by its name alone."""
+        return self.name.endswith(".drv")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ DEFAULT_MAX_NAR_SIZE: Final = 10 * 1024**3
 DEFAULT_MAX_EXPANSION: Final = 4096
 """Times. Nix's own outputs stay below 100; zstd reaches 30,000 with nothing but zeros."""
 _ALWAYS_EXPANDED: Final = 64 * 1024**2
+_BLOCK_SIZE: Final = 1024**2
 _PIECES_AHEAD: Final = 4
 """Pieces of the NAR, of 1 MiB at most, that are decompressed before the first of them is examined."""
 
@@ -97,7 +98,8 @@ class VerifiedStoreObject:
     """A store object whose every byte :func:`verify` has read and found consistent (invariant I1).
 
     Only :func:`verify` holds the seal without which none is made, ``dataclasses.replace`` included: a signature can
-    therefore not be made over anything else. ``deriver`` alone is a claim: no signature covers it.
+    therefore not be made over anything else. ``deriver`` alone is a claim: no signature covers it. ``ca`` is None, too,
+    where clients disagree on the address, and is there for every derivation, claimed or not (docs/adr/0043).
     """
 
     seal: object
@@ -191,7 +193,7 @@ def verify(
         compression=narinfo.compression,
         references=narinfo.references,
         deriver=narinfo.deriver,
-        ca=narinfo.ca,
+        ca=findings.ca,
         listing=findings.listing,
         build_ids=findings.build_ids,
         unmentioned=findings.unmentioned,
@@ -235,18 +237,33 @@ class _File:
 
     def decompress(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         allowed = self._limits.max_file_size(self._claim.nar_size)
-        for chunk in chunks:
-            self._pulse()
-            # What is within the limits is judged first: how the bytes are cut into chunks never decides a verdict.
-            within = chunk[: allowed - self.size]
+        for block in self._blocks(chunks):
+            # What is within the limits is judged first, as if the file ended there.
+            within = block[: allowed - self.size]
             self._hash.update(within)
             self.size += len(within)
             for piece in self._decompressor.feed(within):
                 self._pulse()
                 yield from self._measured(piece)
-            if len(within) < len(chunk):
+            if len(within) < len(block):
                 self._limits.check_file_size(self.size + 1, self._claim.nar_size)
         self._decompressor.close()
+
+    def _blocks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Cut ``chunks`` anew: a codec that fails keeps what it had read before, so how a network cuts would decide."""
+        parts: list[bytes] = []
+        missing = _BLOCK_SIZE
+        for chunk in chunks:
+            self._pulse()
+            start = 0
+            while len(chunk) - start >= missing:
+                yield b"".join((*parts, chunk[start : start + missing]))
+                parts.clear()
+                start += missing
+                missing = _BLOCK_SIZE
+            parts.append(chunk[start:])
+            missing -= len(chunk) - start
+        yield b"".join(parts)
 
     def _measured(self, piece: bytes) -> Iterator[bytes]:
         """A bomb is left alone as soon as it is larger than it said."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from nixcache import nix32
-from nixcache.compression import Compression
+from nixcache.compression import READABLE, Compression
 from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.store_path import HASH_PART_LENGTH, HashPart
@@ -27,12 +27,8 @@ PROVENANCE_PREFIX: Final = "provenance/"
 _BUILDER = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HASH_PART = f"[{nix32.ALPHABET}]{{{HASH_PART_LENGTH}}}"
 _SHA256 = f"[{nix32.ALPHABET}]{{52}}"
-# The methods whose files a cache may hold. A longer extension first is not needed: the pattern is always matched whole.
-_BY_EXTENSION: Final = {
-    compression.extension: compression
-    for compression in (Compression.NONE, Compression.ZSTD, Compression.XZ, Compression.BZIP2, Compression.BR)
-}
-_EXTENSION = "|".join(map(re.escape, _BY_EXTENSION))
+# A longer extension first is not needed: the pattern is always matched whole.
+_EXTENSION = "|".join(sorted({re.escape(method.extension) for method in READABLE}))
 _NAR_FILE = rf"({_SHA256})\.nar({_EXTENSION})"
 
 
@@ -87,14 +83,15 @@ class BuilderName:
 
 @dataclass(frozen=True, slots=True)
 class NarFile:
-    """The name of a file below ``nar/``: 52 Nix32 characters of a SHA-256 and the extension of its compression.
+    """The name of a file below ``nar/``: 52 Nix32 characters of a SHA-256, ``.nar`` and an extension.
 
     In staging the hash is whichever the builder chose (ours: the nar hash, known before the upload; Nix's own
-    client: the file hash); in the cache it is the file hash, computed by Assay.
+    client: the file hash); in the cache it is the file hash, computed by Assay. The extension (dot included, or none)
+    is the one that Nix gives files of a method: gzip has none of its own, so a name does not tell the method.
     """
 
     sha256: str
-    compression: Compression
+    extension: str
 
     @classmethod
     def parse_url(cls, url: str) -> NarFile:
@@ -103,17 +100,17 @@ class NarFile:
         Raises :class:`PermanentError` (``object-key-malformed``).
         """
         sha256, extension = _match(f"nar/{_NAR_FILE}", url, what="a NAR, relative to its narinfo")
-        return cls(sha256, _BY_EXTENSION[extension])
+        return cls(sha256, extension)
 
     @classmethod
     def of(cls, file_hash: Hash, compression: Compression) -> NarFile:
         """Return the name of the file with ``file_hash``."""
-        return cls(file_hash.nix32, compression)
+        return cls(file_hash.nix32, compression.extension)
 
     @property
     def url(self) -> str:
         """``nar/<file>``, as a narinfo's ``URL`` has it."""
-        return f"nar/{self.sha256}.nar{self.compression.extension}"
+        return f"nar/{self.sha256}.nar{self.extension}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -12,7 +13,7 @@ from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.store_path import StorePath, parse_hash_part
 from protocol.keys import BuilderName, StagingNarInfoKey
-from protocol.verdicts import Conflict, Duplicate, Kind, Published, Rejected, Verdict, Waiting
+from protocol.verdicts import Conflict, Duplicate, Kind, PublicationWarning, Published, Rejected, Verdict, Waiting
 
 SCHEMA: Final = 1
 """Raised when a reader of the old schema would misunderstand the new one; new fields alone do not raise it."""
@@ -82,10 +83,26 @@ class Result:
             ) from error
 
 
+def warnings_document(warnings: Sequence[PublicationWarning]) -> list[dict[str, object]]:
+    """Return how documents list ``warnings``."""
+    return [
+        {"code": warning.code, "problem": warning.problem, "paths": [path.base_name for path in warning.paths]}
+        for warning in warnings
+    ]
+
+
+def read_warnings(document: object) -> tuple[PublicationWarning, ...]:
+    """Read what :func:`warnings_document` returns; raises TypeError, KeyError or :class:`PermanentError`."""
+    return tuple(
+        PublicationWarning(_text(item["code"]), _text(item["problem"]), _paths(item["paths"]))
+        for item in map(_object, _items(document))
+    )
+
+
 def _details(verdict: Verdict) -> dict[str, Any]:
     match verdict:
-        case Published(signed_by=signed_by):
-            return {"signedBy": list(signed_by)}
+        case Published(signed_by=signed_by, warnings=warnings):
+            return {"signedBy": list(signed_by), "warnings": warnings_document(warnings)}
         case Duplicate():
             return {}
         case Waiting(missing=missing):
@@ -99,11 +116,13 @@ def _details(verdict: Verdict) -> dict[str, Any]:
 def _verdict(document: dict[str, Any]) -> Verdict:
     match Kind(document["verdict"]):
         case Kind.PUBLISHED:
-            return Published(tuple(map(_text, _items(document["signedBy"]))))
+            # A service of before there were warnings left the field out.
+            warnings = read_warnings(document.get("warnings", []))
+            return Published(tuple(map(_text, _items(document["signedBy"]))), warnings)
         case Kind.DUPLICATE:
             return Duplicate()
         case Kind.WAITING:
-            return Waiting(tuple(StorePath.from_base_name(_text(name)) for name in _items(document["missing"])))
+            return Waiting(_paths(document["missing"]))
         case Kind.CONFLICT:
             return Conflict(
                 Hash.parse(_text(document["publishedNarHash"])), Hash.parse(_text(document["submittedNarHash"]))
@@ -138,6 +157,16 @@ def _items(value: object) -> list[object]:
     if not isinstance(value, list):
         raise TypeError(f"{value!r:.100} is no list")
     return value
+
+
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.100} is no object")
+    return value
+
+
+def _paths(value: object) -> tuple[StorePath, ...]:
+    return tuple(StorePath.from_base_name(_text(name)) for name in _items(value))
 
 
 def _time(text: str) -> datetime:

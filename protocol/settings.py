@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nixcache.errors import PermanentError
 from nixcache.signature import PublicKey
 from nixcache.store_path import NIX_STORE, StoreDir
-from nixcache.verify import DEFAULT_MAX_NAR_SIZE
+from nixcache.verify import DEFAULT_MAX_EXPANSION, DEFAULT_MAX_NAR_SIZE, Policy
 from protocol.delivery import FIRST_RETRY_SECONDS
 
 T = TypeVar("T")
@@ -40,10 +40,27 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencePolicy:
+    """What to do where a narinfo's references and what the bytes mention differ.
+
+    ``not_found``: a declared reference that the bytes never mention. ``undeclared``: a store path that they mention,
+    and that is neither declared nor in the closure of what is.
+    """
+
+    not_found: Policy = Policy.REJECT
+    undeclared: Policy = Policy.WARN
+
+
+DEFAULT_REFERENCE_POLICY: Final = ReferencePolicy()
+"""A false claim is refused. What Nix itself leaves out for ``unsafeDiscardReferences`` (disk images) is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
     """What the handler needs to know: bucket names, the queue's URL, the secret's name, the deployment's limits.
 
-    ``max_nar_size`` is in bytes; ``first_retry_seconds`` is how long a submission rests after its first trouble.
+    ``max_nar_size`` is in bytes; ``max_expansion`` is how many times its file a NAR may be as large;
+    ``first_retry_seconds`` is how long a submission rests after its first trouble.
     """
 
     staging_bucket: str
@@ -53,6 +70,8 @@ class IngestSettings:
     signing_secret_id: str
     store_dir: StoreDir = NIX_STORE
     max_nar_size: int = DEFAULT_MAX_NAR_SIZE
+    max_expansion: int = DEFAULT_MAX_EXPANSION
+    references: ReferencePolicy = DEFAULT_REFERENCE_POLICY
     first_retry_seconds: int = FIRST_RETRY_SECONDS
     upstreams: tuple[Upstream, ...] = ()
 
@@ -66,6 +85,9 @@ class IngestSettings:
             "ASSAY_SIGNING_SECRET_ID": self.signing_secret_id,
             "ASSAY_STORE_DIR": self.store_dir.path,
             "ASSAY_MAX_NAR_SIZE": str(self.max_nar_size),
+            "ASSAY_MAX_EXPANSION": str(self.max_expansion),
+            "ASSAY_REFERENCE_NOT_FOUND": self.references.not_found.value,
+            "ASSAY_REFERENCE_UNDECLARED": self.references.undeclared.value,
             "ASSAY_FIRST_RETRY_SECONDS": str(self.first_retry_seconds),
             "ASSAY_UPSTREAMS": json.dumps(
                 [
@@ -86,6 +108,11 @@ class IngestSettings:
             signing_secret_id=_read(environment, "ASSAY_SIGNING_SECRET_ID", _name),
             store_dir=_read(environment, "ASSAY_STORE_DIR", StoreDir),
             max_nar_size=_read(environment, "ASSAY_MAX_NAR_SIZE", _size),
+            max_expansion=_read(environment, "ASSAY_MAX_EXPANSION", _factor),
+            references=ReferencePolicy(
+                not_found=_read(environment, "ASSAY_REFERENCE_NOT_FOUND", _policy),
+                undeclared=_read(environment, "ASSAY_REFERENCE_UNDECLARED", _policy),
+            ),
             first_retry_seconds=_read(environment, "ASSAY_FIRST_RETRY_SECONDS", _seconds),
             upstreams=_read(environment, "ASSAY_UPSTREAMS", _upstreams),
         )
@@ -112,6 +139,19 @@ def _size(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII):
         raise _malformed(f"{text[:40]!r} is not a size in bytes.")
     return int(text)
+
+
+def _factor(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII):
+        raise _malformed(f"{text[:40]!r} is not a whole number above 0.")
+    return int(text)
+
+
+def _policy(text: str) -> Policy:
+    try:
+        return Policy(text)
+    except ValueError:
+        raise _malformed(f"{text[:40]!r} is neither reject nor warn.") from None
 
 
 def _seconds(text: str) -> int:

@@ -18,6 +18,7 @@ class ServiceCode(StrEnum):
     NARINFO_MISSING = "narinfo-missing"
     NAR_MISSING = "nar-missing"
     OBJECT_UNREADABLE = "object-unreadable"
+    REFERENCE_UNDECLARED = "reference-undeclared"
 
 
 class Kind(StrEnum):
@@ -31,11 +32,24 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PublicationWarning:
+    """Something that the policy lets pass: ``code`` is the one that a rejection for it would have.
+
+    ``problem`` is a sentence; ``paths`` are the store paths that it is about, or the first of them.
+    """
+
+    code: str
+    problem: str
+    paths: tuple[StorePath, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
-    """Proven, signed by the keys of these names, and visible to readers."""
+    """Proven, signed by the keys of these names (ours first, then kept ones of upstreams), and visible to readers."""
 
     kind: ClassVar = Kind.PUBLISHED
     signed_by: tuple[str, ...]
+    warnings: tuple[PublicationWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class AssayStack(cdk.Stack):
                 queue_url=queue.queue_url,
                 signing_secret_id=secret.name,
                 max_nar_size=config.max_nar_size,
+                max_expansion=config.max_expansion,
+                references=config.references,
                 upstreams=config.upstreams,
             ),
         )

@@ -13,9 +13,9 @@ from typing import Final
 
 from nixcache.errors import AssayError, PermanentError
 from nixcache.signature import PublicKey
-from nixcache.verify import DEFAULT_MAX_NAR_SIZE
+from nixcache.verify import DEFAULT_MAX_EXPANSION, DEFAULT_MAX_NAR_SIZE, Policy
 from protocol.keys import BuilderName
-from protocol.settings import Upstream
+from protocol.settings import DEFAULT_REFERENCE_POLICY, ReferencePolicy, Upstream
 
 THIS_ACCOUNT: Final = "this-account"
 """Principal that leaves it to the IAM policies of the deployment's own account who may assume a builder's role."""
@@ -32,6 +32,11 @@ _PRINCIPAL: Final = re.compile(
 # Secrets Manager appends "-" and six characters to a name to make the ARN, and a policy says "-??????" for them: a
 # name that ends like that itself would let the policy for a shorter name match this secret.
 _SECRET_NAME: Final = re.compile(r"(?!.*-[A-Za-z0-9]{6}$)[A-Za-z0-9/_+=.@-]{1,512}")
+
+
+_POLICY: Final = re.compile("|".join(Policy))
+# Beyond any number that means something; the handler reads 19 digits at most.
+_LARGEST: Final = 10**18
 
 
 class ConfigError(AssayError):
@@ -57,7 +62,7 @@ class Builder:
 class Config:
     """A deployment. ``account`` and ``region`` are both set or both None (then the deploying credentials decide).
 
-    ``max_nar_size`` is in bytes, uncompressed.
+    ``max_nar_size`` is in bytes, uncompressed; ``max_expansion`` is how many times its file a NAR may be as large.
     """
 
     stage: str
@@ -65,6 +70,8 @@ class Config:
     region: str | None
     builders: tuple[Builder, ...]
     max_nar_size: int
+    max_expansion: int
+    references: ReferencePolicy
     upstreams: tuple[Upstream, ...]
     signing_secret_name: str
 
@@ -97,7 +104,12 @@ class Config:
             account=account,
             region=region,
             builders=builders,
-            max_nar_size=fields.positive("maxNarSize", default=DEFAULT_MAX_NAR_SIZE),
+            max_nar_size=fields.positive("maxNarSize", "bytes", default=DEFAULT_MAX_NAR_SIZE),
+            max_expansion=fields.positive("maxExpansion", "times", default=DEFAULT_MAX_EXPANSION),
+            references=ReferencePolicy(
+                not_found=fields.policy("referenceNotFound", default=DEFAULT_REFERENCE_POLICY.not_found),
+                undeclared=fields.policy("referenceUndeclared", default=DEFAULT_REFERENCE_POLICY.undeclared),
+            ),
             upstreams=tuple(_upstream(f) for f in fields.objects("upstreams")),
             signing_secret_name=secret or f"assay/{stage}/signing-key",
         )
@@ -152,12 +164,16 @@ class _Fields:
     def optional_text(self, name: str, pattern: re.Pattern[str], wanted: str) -> str | None:
         return self.text(name, pattern, wanted) if name in self._left else None
 
-    def positive(self, name: str, *, default: int) -> int:
+    def positive(self, name: str, of: str, *, default: int) -> int:
         value = self._left.pop(name, default)
         # bool is an int to Python, and `"maxNarSize": true` would mean one byte.
-        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise ConfigError(f"{self.path}.{name}", f"is {value!r}, not a number of bytes above 0")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST:
+            raise ConfigError(f"{self.path}.{name}", f"is {value!r}, not a number of {of} from 1 to {_LARGEST}")
         return value
+
+    def policy(self, name: str, *, default: Policy) -> Policy:
+        text = self.optional_text(name, _POLICY, "reject or warn")
+        return default if text is None else Policy(text)
 
     def texts(self, name: str) -> list[str]:
         texts: list[str] = []

@@ -39,13 +39,14 @@ class Claim:
         except PermanentError as error:
             # The URL decides what ingest reads with its own rights: nothing but this builder's NARs may come of it.
             raise _malformed(
-                "URL", error.problem, "Write nar/<52 Nix32 characters>.nar, .nar.zst or .nar.xz."
+                "URL", error.problem, "Write nar/<52 Nix32 characters>.nar, and .zst, .xz, .bz2 or .br behind it."
             ) from error
-        if file.compression is not self.narinfo.compression:
+        compression = self.narinfo.compression
+        if file.extension != compression.extension:
             raise _malformed(
                 "URL",
-                f"The file is named for {file.compression.value}, Compression says {self.narinfo.compression.value}.",
-                "Name the file after its compression: older clients go by the name.",
+                f"The file is named .nar{file.extension}; Compression says {compression}.",
+                f"Name it .nar{compression.extension}, as Nix names files in {compression}.",
             )
         return StagingNarKey(self.submission.builder, file)
 
@@ -70,13 +71,9 @@ def check(claim: Claim, limits: Limits) -> None:
     """Refuse what no reading could prove; raises :class:`PermanentError` with the field at fault."""
     decompressor(claim.narinfo.compression)
     claim.nar_key  # noqa: B018 - it raises where the URL is no NAR of this builder's
-    if claim.narinfo.nar_size > limits.max_nar_size:
-        raise PermanentError(
-            Code.TOO_LARGE,
-            f"The NAR has {claim.narinfo.nar_size} bytes; {limits.max_nar_size} are allowed.",
-            remedy="Split the output, or ask the cache's operator for a higher limit.",
-            field="NarSize",
-        )
+    limits.check_nar_size(claim.narinfo.nar_size)
+    if claim.narinfo.file_size is not None:
+        limits.check_file_size(claim.narinfo.file_size, claim.narinfo.nar_size)
     for path in claim.references:
         if path.hash_part == claim.hash_part:
             # It could never be published beside this one, and this one would wait for itself.

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from lambdas.ingest.ports import Cache, Upstreams
+from lambdas.ingest.lookup import Lookup, at_once
 from nixcache.errors import Code, PermanentError
 from nixcache.store_path import StorePath
 
-LOOK_UPS_AT_ONCE: Final = 16
-"""Look-ups in flight. A narinfo may hold 20,000 references: one after the other, they would outlast the function."""
 NAMED_AT_MOST: Final = 64
 """References that are looked at before it is asked whether one is missing, and so the most that a verdict names."""
 REMEMBERED_PATHS: Final = 65_536
@@ -25,10 +22,9 @@ REMEMBERED_SECONDS: Final = 300.0
 class Gate:
     """Looks references up. Presence is remembered, as thousands share one libc; absence never: it may end any time."""
 
-    def __init__(self, cache: Cache, upstreams: Upstreams, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Look into ``cache`` first, then into ``upstreams``; ``monotonic`` tells seconds."""
-        self._cache = cache
-        self._upstreams = upstreams
+    def __init__(self, lookup: Lookup, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Ask ``lookup``; ``monotonic`` tells seconds."""
+        self._lookup = lookup
         self._monotonic = monotonic
         self._present_until: OrderedDict[StorePath, float] = OrderedDict()
 
@@ -47,32 +43,23 @@ class Gate:
         return ()
 
     def _absent(self, paths: Sequence[StorePath]) -> tuple[StorePath, ...]:
-        if len(paths) == 1:
-            answers = [self._is_present(paths[0])]
-        else:
-            with ThreadPoolExecutor(min(LOOK_UPS_AT_ONCE, len(paths))) as pool:
-                answers = list(pool.map(self._is_present, paths))
+        answers = at_once(self._is_present, paths)
         for path, present in zip(paths, answers, strict=True):
             if present:
                 self._remember(path)
         return tuple(path for path, present in zip(paths, answers, strict=True) if not present)
 
     def _is_present(self, path: StorePath) -> bool:
-        published = self._cache.find(path.hash_part)
-        # The name counts as well: a client refuses a narinfo whose StorePath is not the one that it asked for.
-        if published is not None and published.narinfo.store_path == path:
-            return True
-        if self._upstreams.have(path):
-            return True
-        if published is not None:
+        answer = self._lookup.find(path)
+        if answer.taken_by is not None:
             # It can never be published here, and who waited for it would be woken by each submission of the other.
             raise PermanentError(
                 Code.NARINFO_MALFORMED,
-                f"{path.base_name} cannot be had: its hash part is that of {published.narinfo.store_path.base_name}.",
+                f"{path.base_name} cannot be had: its hash part is that of {answer.taken_by.base_name}.",
                 remedy="Reference the path under its own name.",
                 field="References",
             )
-        return False
+        return answer.references is not None
 
     def _is_remembered(self, path: StorePath) -> bool:
         return self._present_until.get(path, 0.0) > self._monotonic()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lambdas.ingest.claim import Claim
 from lambdas.ingest.ports import PublishedNarInfo
+from nixcache.content_address import ContentAddress
 from nixcache.narinfo import NarInfo
 from protocol.verdicts import Conflict, Duplicate, Published, Verdict
 
@@ -18,22 +19,24 @@ class Outcome:
     visible: NarInfo | None = None
 
 
-def committed(narinfo: NarInfo) -> Outcome:
-    """Return the outcome of the submission that ``narinfo`` was published for."""
-    return Outcome(Published(tuple(signature.key_name for signature in narinfo.signatures)), narinfo)
+def committed(publication: PublishedNarInfo) -> Outcome:
+    """Return the outcome of the submission that ``publication`` was made for."""
+    narinfo = publication.narinfo
+    signed_by = tuple(signature.key_name for signature in narinfo.signatures)
+    return Outcome(Published(signed_by, publication.warnings), narinfo)
 
 
 def compare(claim: Claim, published: PublishedNarInfo) -> Outcome:
     """Return the outcome of ``claim`` where its hash part is taken already (I3)."""
     ours, theirs = claim.narinfo, published.narinfo
-    if _identity(ours) != _identity(theirs):
+    if ours.fingerprint() != theirs.fingerprint() or _contradict(ours.ca, theirs.ca):
         return Outcome(Conflict(theirs.nar_hash, ours.nar_hash), theirs)
     if published.submission_digest == claim.submission.digest:
         # It is this very submission's own publication, made before a crash or a lost answer (docs/adr/0021).
-        return committed(theirs)
+        return committed(published)
     return Outcome(Duplicate(), theirs)
 
 
-def _identity(narinfo: NarInfo) -> tuple[object, ...]:
-    """Return what must never change once it is published: what the signature covers, and the content address."""
-    return narinfo.fingerprint(), narinfo.ca
+def _contradict(one: ContentAddress | None, other: ContentAddress | None) -> bool:
+    """An address that is absent contradicts none: verifying leaves out, and fills in, addresses (docs/adr/0043)."""
+    return one is not None and other is not None and one != other

@@ -13,7 +13,7 @@ from nixcache.signing import SecretKey
 from nixcache.store_path import HashPart, StorePath
 from protocol.keys import NarFile, StagingNarInfoKey, StagingNarKey, WaitingKey
 from protocol.results import Result
-from protocol.verdicts import Verdict
+from protocol.verdicts import PublicationWarning, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,14 @@ class PinnedNar:
 class PublishedNarInfo:
     """A narinfo that readers see, and the digest of the submission that it came from.
 
-    ``is_listed`` tells whether it has a NAR listing, or shall have one: some NARs can have none.
+    ``is_listed`` tells whether it has a NAR listing, or shall have one: some NARs can have none. ``warnings`` are those
+    that it was published with.
     """
 
     narinfo: NarInfo
     submission_digest: str | None
     is_listed: bool
+    warnings: tuple[PublicationWarning, ...] = ()
 
 
 class Staging(Protocol):
@@ -119,8 +121,8 @@ class SigningKeys(Protocol):
 class Upstreams(Protocol):
     """The binary caches whose paths count as present. They tell nobody when they get a path: none is waited for."""
 
-    def have(self, path: StorePath) -> bool:
-        """Tell whether one of them has ``path`` under a signature that its keys confirm."""
+    def references(self, path: StorePath) -> tuple[StorePath, ...] | None:
+        """Return the references of ``path`` where one of them has it under a signature that its keys confirm."""
 
 
 class Telemetry(Protocol):

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from lambdas.ingest.claim import Claim
 from lambdas.ingest.deadline import Turn
+from lambdas.ingest.kept_signatures import kept_signatures
 from lambdas.ingest.outcome import Outcome, committed, compare
 from lambdas.ingest.ports import Cache, PinnedNar, PublishedNarInfo, SigningKeys
 from nixcache.errors import Code, PermanentError, TransientError
 from nixcache.narinfo import MAX_NARINFO_SIZE
-from nixcache.verify import Limits, VerifiedStoreObject, verify
+from nixcache.signature import PublicKey
+from nixcache.verify import Limits, Policy, VerifiedStoreObject, verify
 from protocol.keys import NarFile
-from protocol.verdicts import Published, ServiceCode
+from protocol.verdicts import PublicationWarning, Published, ServiceCode
 
 
 class Publisher:
     """Writes to the cache. All that it writes comes from verified values; no text of a builder's does (I5)."""
 
-    def __init__(self, cache: Cache, signing_keys: SigningKeys) -> None:
-        """Sign with what ``signing_keys`` gives; write to ``cache``."""
+    def __init__(self, cache: Cache, signing_keys: SigningKeys, upstream_keys: Collection[PublicKey]) -> None:
+        """Sign with what ``signing_keys`` gives, keep signatures under ``upstream_keys``; write to ``cache``."""
         self._cache = cache
         self._signing_keys = signing_keys
+        self._upstream_keys = upstream_keys
 
-    def publish(self, claim: Claim, verified: VerifiedStoreObject, nar: PinnedNar) -> Outcome:
+    def publish(
+        self, claim: Claim, verified: VerifiedStoreObject, nar: PinnedNar, warnings: tuple[PublicationWarning, ...]
+    ) -> Outcome:
         """Make ``verified`` visible, unless somebody else was faster; ``nar`` is what it was read from (I2).
 
         Raises :class:`PermanentError` (``nar-missing``) when that version was deleted meanwhile.
         """
-        narinfo = verified.narinfo((self._signing_keys.current().sign(verified),))
+        ours = self._signing_keys.current().sign(verified)
+        theirs = kept_signatures(verified.narinfo(claim.narinfo.signatures), self._upstream_keys)
+        # One of our own key's name would be taken for ours by whoever trusts that.
+        narinfo = verified.narinfo((ours, *(kept for kept in theirs if kept.key_name != ours.key_name)))
         if len(narinfo.render()) > MAX_NARINFO_SIZE:
             # Ours is a little longer than the builder's, and whoever looks this path up reads no more than the limit.
             raise PermanentError(
@@ -35,9 +45,10 @@ class Publisher:
         self._cache.ensure_cache_info()
         if not self._cache.copy_nar(nar, NarFile.of(verified.file_hash, verified.compression)):
             raise nar_missing(nar.key.file)
-        publication = PublishedNarInfo(narinfo, claim.submission.digest, is_listed=verified.listing is not None)
+        is_listed = verified.listing is not None
+        publication = PublishedNarInfo(narinfo, claim.submission.digest, is_listed, warnings)
         if self._cache.commit(publication):
-            outcome = committed(narinfo)
+            outcome = committed(publication)
         else:
             published = self._cache.find(claim.hash_part)
             if published is None:
@@ -54,10 +65,12 @@ class Publisher:
         narinfo = published.narinfo
         if not published.is_listed or self._cache.has_listing(narinfo.store_path.hash_part):
             return
-        limits = Limits(max_nar_size=narinfo.nar_size)
+        # It is published: nothing of the operator's limits and policies is left to be asked.
+        limits = Limits(max_nar_size=narinfo.nar_size, max_expansion=narinfo.nar_size)
         try:
             with self._cache.nar(NarFile.parse_url(narinfo.url)) as chunks:
-                self._put_listing(verify(narinfo, chunks, limits=limits, pulse=turn.going_on))
+                verified = verify(narinfo, chunks, limits=limits, reference_not_found=Policy.WARN, pulse=turn.going_on)
+            self._put_listing(verified)
         except PermanentError as error:
             # Not the submission's fault, whatever it is: it must not be told so.
             raise TransientError(f"The published {narinfo.store_path.base_name} does not verify: {error}") from error

@@ -11,14 +11,14 @@ from lambdas.ingest import provenance
 from lambdas.ingest.claim import Claim, check, read_claim
 from lambdas.ingest.deadline import Turn
 from lambdas.ingest.events import Misnamed
-from lambdas.ingest.gate import Gate
 from lambdas.ingest.outcome import Outcome, compare
-from lambdas.ingest.ports import Cache, Ledger, Queue, SigningKeys, Staging, Telemetry, Upstreams
+from lambdas.ingest.ports import Cache, Ledger, Staging, Telemetry
 from lambdas.ingest.publish import Publisher, nar_missing
+from lambdas.ingest.reference_judge import ReferenceJudge
 from lambdas.ingest.submission import Submission
 from lambdas.ingest.waiting import WaitingRoom
 from nixcache import nix32
-from nixcache.errors import Code, PermanentError
+from nixcache.errors import PermanentError
 from nixcache.store_path import StoreDir, StorePath, parse_hash_part
 from nixcache.verify import Limits, verify
 from protocol.keys import KeyCode, StagingNarInfoKey
@@ -40,10 +40,10 @@ class Ingest:
         staging: Staging,
         cache: Cache,
         ledger: Ledger,
-        queue: Queue,
-        signing_keys: SigningKeys,
-        upstreams: Upstreams,
         telemetry: Telemetry,
+        waiting_room: WaitingRoom,
+        reference_judge: ReferenceJudge,
+        publisher: Publisher,
         store_dir: StoreDir,
         limits: Limits,
         now: Callable[[], datetime] = utc_now,
@@ -52,9 +52,10 @@ class Ingest:
         self._staging = staging
         self._cache = cache
         self._ledger = ledger
-        self._waiting_room = WaitingRoom(Gate(cache, upstreams), ledger, queue)
-        self._publisher = Publisher(cache, signing_keys)
         self._telemetry = telemetry
+        self._waiting_room = waiting_room
+        self._reference_judge = reference_judge
+        self._publisher = publisher
         self._store_dir = store_dir
         self._limits = limits
         self._now = now
@@ -114,21 +115,24 @@ class Ingest:
             if opened is None:
                 raise nar_missing(claim.nar_key.file)
             nar, chunks = opened
-            if nar.size > self._limits.max_nar_size:
-                # A file may hold any number of frames that decompress to nothing; only its own size bounds the reading.
-                raise PermanentError(
-                    Code.TOO_LARGE,
-                    f"The file has {nar.size} bytes; {self._limits.max_nar_size} are allowed.",
-                    remedy="Compress the NAR again.",
-                    field="FileSize",
-                )
-            verified = verify(claim.narinfo, chunks, limits=self._limits, pulse=pulse)
-        return self._publisher.publish(claim, verified, nar)
+            # Before the first byte: what the narinfo left out, or lied about, S3 knows.
+            self._limits.check_file_size(nar.size, claim.narinfo.nar_size)
+            verified = verify(
+                claim.narinfo,
+                chunks,
+                limits=self._limits,
+                reference_not_found=self._reference_judge.policy.not_found,
+                pulse=pulse,
+            )
+        warnings = self._reference_judge.warnings(claim, verified, pulse=turn.going_on)
+        return self._publisher.publish(claim, verified, nar, warnings)
 
     def _tell(self, submission: Submission, store_path: StorePath | None, outcome: Outcome) -> None:
         verdict = outcome.verdict
         if outcome.visible is not None and isinstance(verdict, Published):
-            statement = provenance.render(outcome.visible, submission, at=self._now())
+            statement = provenance.render(
+                outcome.visible, submission, verdict.warnings, self._reference_judge.policy, at=self._now()
+            )
             self._ledger.put_provenance(submission.hash_part, statement)
         if not isinstance(verdict, Waiting):  # that one is written in the waiting room, in its own order
             self._write_result(submission, store_path, verdict)

@@ -20,8 +20,9 @@ from nixcache.narinfo import NarInfo
 from protocol.keys import BuilderName, ResultKey, StagingNarInfoKey
 from protocol.verdicts import Conflict, Rejected, ServiceCode, Verdict
 
-BOMB_SIZE: Final = 32 * 1024**3
-"""Bytes that the bomb would unpack to: more than the default limit, the disk of a laptop, and anybody's patience."""
+BOMBS: Final = {1024**3: Code.NAR_SIZE_MISMATCH, 32 * 1024**3: Code.TOO_LARGE}
+"""Bytes that a bomb would unpack to, and what it is rejected for. The small one's file may have its size, so it is
+read; the large one's is larger than its NAR could need, and nobody reads a byte of it."""
 _FRAME_SIZE: Final = 256 * 1024**2
 _BOMB_SECONDS: Final = 10
 
@@ -66,7 +67,8 @@ def attack(
         f"rejected: {Code.REFERENCE_NOT_FOUND}",
         lambda: mallory.submit(Submission(replace(honest.narinfo, references=(victim.store_path,)), honest.file)),
     )
-    _bomb(story, mallory, honest)
+    for size, code in BOMBS.items():
+        _bomb(story, mallory, honest, size=size, code=code)
     refused(
         f"Attack: mallory's narinfo points at a NAR of {victims_builder}",
         f"rejected: {Code.NARINFO_MALFORMED}",
@@ -95,17 +97,17 @@ def _with_swapped_bytes(workshop: Path) -> bytes:
     return b"".join(compress(Compression.ZSTD, [nar.replace(b"Nothing", b"gnihtoN")]))
 
 
-def _bomb(story: Story, mallory: Sender, honest: Submission) -> None:
+def _bomb(story: Story, mallory: Sender, honest: Submission, *, size: int, code: Code) -> None:
     frame = b"".join(compress(Compression.ZSTD, [bytes(_FRAME_SIZE)], level=1))
-    bomb = honest.file + frame * (BOMB_SIZE // _FRAME_SIZE)
-    sizes = f"{len(bomb) / 1e6:.1f} MB that unpack to {BOMB_SIZE // 1024**3} GiB"
+    bomb = honest.file + frame * (size // _FRAME_SIZE)
+    sizes = f"{len(bomb) / 1e3:.0f} kB that unpack to {size // 1024**3} GiB"
     with story.step(f"Attack: {sizes}, said to be {honest.narinfo.nar_size} bytes"):
         started = time.monotonic()
         verdict = mallory.submit(Submission(honest.narinfo, bomb))
         seconds = time.monotonic() - started
         story.tell(_words(verdict))
         expect(
-            isinstance(verdict, Rejected) and verdict.code == Code.NAR_SIZE_MISMATCH,
+            isinstance(verdict, Rejected) and verdict.code == code,
             "The bomb should have been rejected for its size.",
         )
         expect(seconds < _BOMB_SECONDS, f"The bomb kept ingest busy for {seconds:.0f} seconds.")

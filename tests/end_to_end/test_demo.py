@@ -61,6 +61,7 @@ def test_with_nix_all_of_it_holds(tmp_path: Path) -> None:
         "conflict: ",
         "rejected: reference-not-found",
         "rejected: nar-size-mismatch",
+        "rejected: too-large",
         "rejected: narinfo-malformed",
         "PutObject: AccessDenied",
     ):

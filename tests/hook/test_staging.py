@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hook.staging import PART_SIZE, Staging, _date
-from nixcache.compression import Compression
 from nixcache.errors import TransientError
 from nixcache.store_path import parse_hash_part
 from protocol.keys import NarFile, StagingNarInfoKey, StagingNarKey
@@ -16,7 +15,7 @@ from tests.hook.service import BUILDER, Service
 
 PART = 5 * 1024 * 1024
 """The smallest that S3, and moto, take for any part but the last."""
-NAR = StagingNarKey(BUILDER, NarFile("0" * 52, Compression.ZSTD))
+NAR = StagingNarKey(BUILDER, NarFile("0" * 52, ".zst"))
 NARINFO = StagingNarInfoKey(BUILDER, parse_hash_part("0" * 32))
 
 

@@ -18,13 +18,13 @@ from hook.nix_store import NixStore
 from hook.queue import Queue
 from hook.report import Report
 from hook.staging import Staging
-from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, Ports, Uploader
+from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, WARNED_PATHS_SHOWN, Ports, Uploader
 from hook.verdicts import Ledger
 from nixcache.errors import TransientError
 from nixcache.store_path import StorePath
 from nixcache.verify import verify
 from protocol.keys import ResultKey
-from protocol.verdicts import Published, Rejected, Verdict, Waiting
+from protocol.verdicts import PublicationWarning, Published, Rejected, Verdict, Waiting
 from tests.hook.builder import Builder
 from tests.hook.nix import Nix, derivation
 from tests.hook.service import BUILDER, Service
@@ -127,6 +127,23 @@ def test_where_another_machine_of_this_builder_overwrote_our_verdict_the_path_st
     service.tell(path, verdict, version_id="theirs")
     assert uploader.poll() is None
     assert queue.entries[path].progress == Queued()
+
+
+def test_what_was_published_with_a_warning_says_so_in_one_line(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = nix.add("image", b"data")
+    _submitted(queue, path)
+    mentioned = tuple(StorePath(path.hash_part, f"mentioned-{number}") for number in range(WARNED_PATHS_SHOWN + 1))
+    warning = PublicationWarning("reference-undeclared", "Undeclared: 4.", mentioned)
+    service.tell(path, Published(("k",), (warning,)), version_id="ours")
+    assert uploader.poll() is None
+    assert path not in queue.entries, "it is published all the same"
+    out, err = capfd.readouterr()
+    assert out == f"published {path.base_name}\n"
+    assert err.startswith(f"assay: warning {path.base_name} (reference-undeclared): Undeclared: 4. ")
+    assert err.count("\n") == 1
+    assert [other.base_name in err for other in mentioned] == [True] * WARNED_PATHS_SHOWN + [False]
 
 
 def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nixcache import nix32
-from nixcache.compression import Compression, compress
+from nixcache.compression import Compression
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.nar import dump
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import NIX_STORE, StorePath
 from protocol.keys import NarFile
+from tests.nixcache.compressed import compressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,12 @@ def store_path(name: str, salt: str = "") -> StorePath:
 
 def pack(path: StorePath, nar: bytes, references: Sequence[StorePath], compression: Compression) -> StoreObject:
     """Return the store object at ``path`` with these NAR bytes, whatever they are."""
-    file = b"".join(compress(compression, [nar]))
+    file = compressed(compression, nar)
     narinfo = NarInfo(
         store_dir=NIX_STORE,
         store_path=path,
         # As our uploader names it: by the nar hash, which it knows before the upload.
-        url=NarFile(sha256(nar).nix32, compression).url,
+        url=NarFile.of(sha256(nar), compression).url,
         compression=compression,
         file_hash=sha256(file),
         file_size=len(file),

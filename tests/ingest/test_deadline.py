@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lambdas.ingest.deadline import LONG_ENOUGH_SECONDS, TO_BEGIN_SECONDS, TO_FINISH_SECONDS
+from nixcache.compression import Compression
+from nixcache.store_path import NIX_STORE
 from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
 from protocol.keys import CacheListingKey
 from protocol.verdicts import Published, Rejected
 from tests.ingest.requests_log import RequestsLog
-from tests.ingest.store_objects import Builder
+from tests.ingest.store_objects import Builder, StoreObject, pack, store_path
 from tests.ingest.world import ALICE, KEY, Container, Context, World, connect, sqs_event
+from tests.nixcache.nar_model import File
+from tests.nixcache.nar_model import nar as nar_of
 
 PUBLISHED = Published((KEY.name,))
 
@@ -141,6 +148,77 @@ def test_what_had_only_a_part_of_the_time_comes_again(world: World, builder: Bui
     assert _results(world) == [first]
     assert world.container()(sqs_event(*messages[1:])) == []
     assert world.verdict(builder.build("second").path) == PUBLISHED
+
+
+def _large(*, faulty: bool = False) -> StoreObject:
+    contents = os.urandom(24 * 1024**2)
+    nar = nar_of(File(contents))
+    return pack(store_path("large"), b"no NAR" + nar[6:] if faulty else nar, (), Compression.NONE)
+
+
+class _Reading:
+    """Delivers a submission; ``left`` tells the time that is left, after how many bytes of the NAR."""
+
+    def __init__(self, world: World, thing: StoreObject, left: Callable[[int], float]) -> None:
+        world.submit(thing)
+        clients = connect(world.aws)
+        bodies: list[Any] = []  # the last is the NAR's
+        clients.s3.meta.events.register(
+            "after-call.s3.GetObject", lambda parsed, **_: bodies.extend([parsed["Body"]] if "Body" in parsed else [])
+        )
+        container = world.container(
+            clients, context=lambda: Context(remaining_seconds=lambda: left(bodies[-1]._amount_read))
+        )
+        self.failed = container(sqs_event(*world.take_messages()))
+        self.read: int = bodies[-1]._amount_read
+        self.is_over = bodies[-1]._raw_stream.closed and not any(
+            thread.name.startswith("nar-proof") for thread in threading.enumerate()
+        )
+
+
+@pytest.mark.parametrize("at_first", [FUNCTION_TIMEOUT_SECONDS, FUNCTION_TIMEOUT_SECONDS / 2])
+def test_a_verification_whose_time_is_over_lets_go_of_everything(world: World, at_first: float) -> None:
+    """The time is looked at on the thread that reads, while another examines what was read before."""
+    thing = _large()
+    reading = _Reading(world, thing, lambda read: at_first if read < len(thing.file) // 4 else 0.0)
+    assert reading.read < len(thing.file) / 2
+    assert reading.is_over
+    if at_first < FUNCTION_TIMEOUT_SECONDS:
+        assert reading.failed
+        assert _results(world) == []
+    else:
+        assert not reading.failed
+        assert isinstance(world.verdict(thing.path), Rejected)
+
+
+def test_a_fault_that_the_other_thread_finds_ends_the_reading(world: World) -> None:
+    thing = _large(faulty=True)
+    reading = _Reading(world, thing, lambda _: FUNCTION_TIMEOUT_SECONDS)
+    assert not reading.failed
+    assert reading.read < len(thing.file) / 2
+    assert reading.is_over
+    verdict = world.verdict(thing.path)
+    assert isinstance(verdict, Rejected)
+    assert verdict.code == "nar-malformed"
+
+
+def test_looking_through_a_closure_keeps_the_time(world: World, builder: Builder) -> None:
+    libc = builder.build("libc")
+    low = builder.build("low", [libc])
+    high = builder.build("high", [low])
+    for thing in (libc, low, high):
+        world.submit(thing)
+        world.run()
+    top = builder.build("top", [high], text=NIX_STORE.render(libc.path))
+    world.submit(top)
+    messages = world.take_messages()
+    first_look_up = 4  # narinfo, is it published, reference, NAR
+    container, log = _slow(world, lambda number, _: number == first_look_up, TO_FINISH_SECONDS - 0.001)
+    assert container(sqs_event(*messages)) == messages
+    assert log.operations[first_look_up:] == ["GetObject", "ChangeMessageVisibility"]
+    assert world.published(top.path) is None
+    assert world.container()(sqs_event(*messages)) == []
+    assert world.verdict(top.path) == PUBLISHED
 
 
 @pytest.mark.parametrize("left", [TO_FINISH_SECONDS, TO_FINISH_SECONDS - 0.001])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from nixcache.content_address import ContentAddress
-from nixcache.store_path import StorePath
+from nixcache.compression import Compression
+from nixcache.content_address import ContentAddress, ContentAddressMethod
+from nixcache.store_path import NIX_STORE, StorePath
 from protocol.keys import BuilderName, CacheListingKey, ProvenanceKey
 from protocol.verdicts import Conflict, Duplicate, Published
 from tests.ingest.requests_log import RequestsLog, answer
-from tests.ingest.store_objects import Builder, StoreObject
+from tests.ingest.store_objects import Builder, StoreObject, pack, sha256
 from tests.ingest.world import ALICE, BOB, KEY, World, connect, sqs_event
+from tests.nixcache.nar_model import File
+from tests.nixcache.self_reference import addressed
 
 
 def _visible(world: World, thing: StoreObject) -> list[bytes]:
@@ -61,13 +64,50 @@ def test_other_references_are_a_conflict(world: World, builder: Builder) -> None
     assert _visible(world, thing) == before
 
 
+def _addressed(builder: Builder) -> StoreObject:
+    nar = builder.build("leaf", compression=Compression.NONE).file
+    address = ContentAddress(ContentAddressMethod.NAR, sha256(nar))
+    path = address.store_path(NIX_STORE, "leaf", (), itself=False)
+    return pack(path, nar, (), Compression.ZSTD).claiming(ca=address)
+
+
 def test_another_content_address_is_a_conflict(world: World, builder: Builder) -> None:
-    thing = builder.build("leaf")
+    thing = _addressed(builder)
     world.submit(thing)
     world.run()
-    world.submit(thing.claiming(ca=ContentAddress.parse(f"fixed:r:{thing.narinfo.nar_hash}")), BOB)
+    before = _visible(world, thing)
+    world.submit(thing.claiming(ca=ContentAddress(ContentAddressMethod.FLAT, thing.narinfo.nar_hash)), BOB)
     world.run()
     assert isinstance(world.verdict(thing.path, BOB), Conflict)
+    assert _visible(world, thing) == before
+
+
+@pytest.mark.parametrize("first_has_it", [True, False])
+def test_an_absent_content_address_is_no_other_one(world: World, builder: Builder, *, first_has_it: bool) -> None:
+    """Verifying itself leaves an address out where clients disagree on it, and gives one to each derivation."""
+    with_it = _addressed(builder)
+    first, second = (with_it, with_it.claiming(ca=None))[:: 1 if first_has_it else -1]
+    world.submit(first)
+    world.run()
+    before = _visible(world, first)
+    world.submit(second, BOB)
+    world.run()
+    assert world.verdict(first.path, BOB) == Duplicate()
+    assert _visible(world, first) == before
+
+
+def test_a_publication_without_the_submitted_address_is_still_known_as_its_own(world: World) -> None:
+    """I6: a container that dies before it has told the result leaves no conflict to the one that comes after it."""
+    made = addressed(lambda part: File(f"/nix/store/{part}-x".encode()), offsets=False)
+    thing = pack(made.path, made.nar, [made.path], Compression.ZSTD).claiming(ca=made.ca)
+    world.submit(thing)
+    messages = world.take_messages()
+    assert world.container()(sqs_event(*messages)) == []
+    published = world.published(made.path)
+    assert published is not None
+    assert published.ca is None
+    assert world.container()(sqs_event(*messages)) == []
+    assert world.verdict(made.path) == Published((KEY.name,))
 
 
 def test_another_name_under_the_same_hash_part_is_a_conflict(world: World, builder: Builder) -> None:

@@ -9,6 +9,7 @@ from lambdas.ingest.adapters.cache import S3Cache
 from lambdas.ingest.adapters.nar_copy import NarCopy
 from lambdas.ingest.adapters.upstreams import HttpUpstreams
 from lambdas.ingest.gate import REMEMBERED_SECONDS, Gate
+from lambdas.ingest.lookup import Lookup
 from nixcache.store_path import NIX_STORE
 from tests.ingest.store_objects import Builder
 from tests.ingest.world import World
@@ -16,6 +17,12 @@ from tests.ingest.world import World
 
 def _whenever() -> None:
     """There is time."""
+
+
+def _lookup(world: World) -> Lookup:
+    s3, settings = world.admin.s3, world.settings
+    copy = NarCopy(s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
+    return Lookup(S3Cache(s3, settings.cache_bucket, NIX_STORE, copy), HttpUpstreams((), NIX_STORE, connections=1))
 
 
 def test_presence_is_remembered_for_minutes_and_in_bounded_memory(
@@ -28,13 +35,8 @@ def test_presence_is_remembered_for_minutes_and_in_bounded_memory(
         world.submit(thing)
     world.run()
     s3, settings = world.admin.s3, world.settings
-    copy = NarCopy(s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
     now = [0.0]
-    gate = Gate(
-        S3Cache(s3, settings.cache_bucket, NIX_STORE, copy),
-        HttpUpstreams((), NIX_STORE, connections=1),
-        monotonic=lambda: now[0],
-    )
+    gate = Gate(_lookup(world), monotonic=lambda: now[0])
     one, two, three = (thing.path for thing in things)
     assert gate.missing([one, two], pulse=_whenever) == ()
     for path in (one, two, three):
@@ -51,8 +53,7 @@ def test_the_oldest_is_forgotten_first(world: World, builder: Builder, monkeypat
     world.submit(two)
     world.run()
     s3, settings = world.admin.s3, world.settings
-    copy = NarCopy(s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
-    gate = Gate(S3Cache(s3, settings.cache_bucket, NIX_STORE, copy), HttpUpstreams((), NIX_STORE, connections=1))
+    gate = Gate(_lookup(world))
     assert gate.missing([one.path], pulse=_whenever) == gate.missing([two.path], pulse=_whenever) == ()
     for thing in (one, two):
         s3.delete_object(Bucket=settings.cache_bucket, Key=f"{thing.path.hash_part}.narinfo")

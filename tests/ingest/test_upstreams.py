@@ -156,9 +156,9 @@ def test_an_upstream_that_is_down_is_no_verdict_unless_another_has_the_path(cach
         down = gone.upstream
     both = HttpUpstreams((down, cache.upstream), NIX_STORE, connections=2)
     with pytest.raises(TransientError):
-        both.have(libc.path)
+        both.references(libc.path)
     cache.publish(libc)
-    assert both.have(libc.path)
+    assert both.references(libc.path) == ()
 
 
 def test_an_absence_is_never_remembered(aws: Aws, cache: Cache, builder: Builder) -> None:

@@ -22,6 +22,7 @@ from local.aws import ACCOUNT, REGION, Aws
 from nixcache.narinfo import NarInfo
 from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE, StorePath
+from nixcache.verify import DEFAULT_MAX_EXPANSION
 from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
 from protocol.keys import (
     NARINFO_SUFFIX,
@@ -33,7 +34,7 @@ from protocol.keys import (
     StagingNarKey,
 )
 from protocol.results import Result
-from protocol.settings import IngestSettings, Upstream
+from protocol.settings import DEFAULT_REFERENCE_POLICY, IngestSettings, ReferencePolicy, Upstream
 from protocol.verdicts import Verdict
 from tests.ingest.store_objects import StoreObject, sha256
 
@@ -104,7 +105,15 @@ def sqs_event(*bodies: str) -> Event:
 class World:
     """A deployment, and the eyes of an administrator on it."""
 
-    def __init__(self, aws: Aws, *, upstreams: tuple[Upstream, ...] = (), max_nar_size: int = 1024**3) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        *,
+        upstreams: tuple[Upstream, ...] = (),
+        max_nar_size: int = 1024**3,
+        max_expansion: int = DEFAULT_MAX_EXPANSION,
+        references: ReferencePolicy = DEFAULT_REFERENCE_POLICY,
+    ) -> None:
         self.aws = aws
         self.admin = connect(aws)
         name = uuid.uuid4().hex[:12]
@@ -116,6 +125,8 @@ class World:
             queue_url=queue_url,
             signing_secret_id=f"key-{name}",
             max_nar_size=max_nar_size,
+            max_expansion=max_expansion,
+            references=references,
             upstreams=upstreams,
         )
         s3 = self.admin.s3

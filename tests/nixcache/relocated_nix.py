@@ -19,20 +19,23 @@ experimental-features = nix-command ca-derivations
 
 
 class RelocatedNix:
-    """The Nix on PATH, with store, state and configuration below ``root``, and none of the user's settings."""
+    """One Nix, with store, state and configuration below ``root``, and none of the user's settings.
 
-    def __init__(self, root: Path) -> None:
+    It is the one on PATH, unless ``commands`` is the directory of another's; ``configuration`` is added to its own.
+    """
+
+    def __init__(self, root: Path, *, commands: Path | None = None, configuration: str = "") -> None:
         """Make an empty store below ``root``."""
         self.root = root
         self.store_dir = StoreDir(str(root / "store"))
         self._environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{commands}:{os.environ['PATH']}" if commands else os.environ["PATH"],
             "HOME": str(root / "home"),
             "NIX_STORE_DIR": self.store_dir.path,
             "NIX_STATE_DIR": str(root / "var"),
             "NIX_LOG_DIR": str(root / "log"),
             "NIX_CONF_DIR": str(root / "etc"),
-            "NIX_CONFIG": _CONFIGURATION,
+            "NIX_CONFIG": _CONFIGURATION + configuration,
         }
 
     def attempt(self, *arguments: str | Path, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -57,7 +60,11 @@ class RelocatedNix:
         )
 
     def path_info(self, path: str, *options: str) -> dict[str, Any]:
-        """Return what Nix remembers of a valid path."""
-        (information,) = json.loads(self.run("nix", "path-info", "--json", *options, path))
+        """Return what Nix remembers of a valid path: references in full, hashes as text, whatever the generation."""
+        command = ["nix", "path-info", "--json", *options, path]
+        newest = self.attempt(*command, "--json-format", "1")
+        answer = json.loads(self.run(*command) if newest.returncode else newest.stdout)
+        # A list up to 2.18, an object by path since.
+        (information,) = answer.values() if isinstance(answer, dict) else answer
         assert isinstance(information, dict)
-        return information
+        return {name: value for name, value in information.items() if value is not None}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from nixcache.content_address import ContentAddress, ContentAddressMethod, ContentAddressProof
 from nixcache.errors import Code, PermanentError
-from nixcache.hash_modulo import HashModulo
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.nar import NarParser
 from nixcache.store_path import NIX_STORE, HashPart, StorePath
+from tests.nixcache.claims import sha256
 from tests.nixcache.nar_model import File, Link, Node, Tree, nar
-from tests.nixcache.strategies import content_addresses
+from tests.nixcache.outcomes import Failure, outcome
+from tests.nixcache.self_reference import SCRATCH, addressed
+from tests.nixcache.strategies import content_addresses, cut, nodes, piece_sizes, store_paths
 
 ZERO = "sha256:" + "0" * 52
 OTHER = StorePath(HashPart("0i1dya4y5gbx52zfdr9xdy6xy1pz5s5b"), "zlib-1.2.12")
@@ -40,6 +45,13 @@ def test_each_method(text: str, method: ContentAddressMethod) -> None:
     assert ContentAddress.parse(text).method is method
 
 
+def test_a_hash_in_any_encoding_that_clients_read_here_is_written_in_nix32() -> None:
+    digest = hashlib.sha256(b"abc").digest()
+    expected = "fixed:r:sha256:1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s"
+    for encoded in (digest.hex(), digest.hex().upper(), base64.b64encode(digest).decode()):
+        assert str(ContentAddress.parse(f"fixed:r:sha256:{encoded}")) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -50,12 +62,19 @@ def test_each_method(text: str, method: ContentAddressMethod) -> None:
         (" text:" + ZERO, Code.CONTENT_ADDRESS_MALFORMED),
         ("fixed", Code.CONTENT_ADDRESS_MALFORMED),
         ("git:" + ZERO, Code.CONTENT_ADDRESS_MALFORMED),
-        ("fixed:git:sha1:" + "0" * 40, Code.HASH_MALFORMED),
-        ("fixed:", Code.HASH_MALFORMED),
-        ("fixed:r:", Code.HASH_MALFORMED),
-        ("text:r:" + ZERO, Code.HASH_MALFORMED),
-        ("fixed:r:r:" + ZERO, Code.HASH_MALFORMED),
+        ("fixed:", Code.CONTENT_ADDRESS_MALFORMED),
+        ("fixed:r:", Code.CONTENT_ADDRESS_MALFORMED),
+        ("text:r:" + ZERO, Code.CONTENT_ADDRESS_MALFORMED),
+        ("fixed:r:r:" + ZERO, Code.CONTENT_ADDRESS_MALFORMED),
+        ("fixed:SHA256:" + "0" * 52, Code.CONTENT_ADDRESS_MALFORMED),
+        # Clients read a hash here in every encoding but SRI.
+        ("text:sha256-" + "A" * 43 + "=", Code.CONTENT_ADDRESS_MALFORMED),
+        # Behind experimental features, and unknown to older clients.
+        ("fixed:git:sha1:" + "0" * 40, Code.CONTENT_ADDRESS_MALFORMED),
+        ("fixed:r:blake3:" + "0" * 52, Code.CONTENT_ADDRESS_MALFORMED),
+        ("text:sha256:", Code.HASH_MALFORMED),
         ("text:" + ZERO + "\n", Code.HASH_MALFORMED),
+        ("text:" + ZERO + ":", Code.HASH_MALFORMED),
     ],
 )
 def test_anything_else_is_refused(text: str, code: Code) -> None:
@@ -101,13 +120,19 @@ def test_the_order_of_references_does_not_matter_but_each_of_them_does() -> None
     assert both != address.store_path(NIX_STORE, "y", paths, itself=False)
 
 
-def prove(claim: ContentAddress, path: StorePath, node: Node, references: tuple[StorePath, ...] = ()) -> None:
+def prove(
+    claim: ContentAddress | None,
+    path: StorePath,
+    node: Node,
+    references: tuple[StorePath, ...] = (),
+    sizes: Sequence[int] = (50,),
+) -> ContentAddress | None:
     proof = ContentAddressProof(claim, path, references)
     parser = NarParser()
-    for start in range(0, len(nar(node)), 50):
-        piece = nar(node)[start : start + 50]
+    for piece in cut(nar(node), sizes):
         proof.feed(piece, parser.feed(piece))
-    proof.finish(NIX_STORE)
+    parser.close()
+    return proof.finish(NIX_STORE)
 
 
 def hash_of(algorithm: HashAlgorithm, data: bytes) -> Hash:
@@ -123,7 +148,7 @@ def test_the_address_of_a_file_is_proven_and_no_other(algorithm: HashAlgorithm, 
     hashed = nar(node) if method is ContentAddressMethod.NAR else node.contents
     claim = ContentAddress(method, hash_of(algorithm, hashed))
     path = claim.store_path(NIX_STORE, "x", (), itself=False)
-    prove(claim, path, node)
+    assert prove(claim, path, node) == claim
     with pytest.raises(PermanentError, match="The contents hash to") as caught:
         prove(claim, path, File(b"contents" * 19 + b"Contents"))
     assert (caught.value.code, caught.value.field) == (Code.CA_MISMATCH, "CA")
@@ -161,15 +186,140 @@ def test_a_text_never_mentions_itself() -> None:
         prove(claim, path, File(b"x"), (path,))
 
 
-def test_an_object_that_mentions_itself_is_addressed_modulo_its_own_hash_part() -> None:
-    draft = f"/nix/store/{PLACEHOLDER.base_name} and /nix/store/{OTHER.base_name}".encode()
-    modulo = HashModulo(HashAlgorithm.SHA256, PLACEHOLDER.hash_part)
-    modulo.update(nar(File(draft)))
-    claim = ContentAddress(ContentAddressMethod.NAR, Hash(HashAlgorithm.SHA256, modulo.digest()))
-    path = claim.store_path(NIX_STORE, "x", [OTHER], itself=True)
-    node = File(draft.replace(PLACEHOLDER.hash_part.encode(), path.hash_part.encode()))
-    prove(claim, path, node, (OTHER, path))
+@given(st.binary(max_size=300), piece_sizes(), st.sampled_from(ContentAddressMethod))
+def test_where_the_bytes_are_cut_does_not_matter(
+    contents: bytes, sizes: list[int], method: ContentAddressMethod
+) -> None:
+    node = File(contents)
+    hashed = nar(node) if method is ContentAddressMethod.NAR else contents
+    claim = ContentAddress(method, hash_of(HashAlgorithm.SHA256, hashed))
+    assert prove(claim, claim.store_path(NIX_STORE, "x", (), itself=False), node, sizes=sizes) == claim
+
+
+@given(st.none() | content_addresses(), store_paths(), st.sets(store_paths(), max_size=3), nodes(), piece_sizes())
+def test_any_claim_about_anything_is_refused_with_the_one_error(
+    claim: ContentAddress | None, path: StorePath, references: set[StorePath], node: Node, sizes: list[int]
+) -> None:
+    """None of these is true, but that is found out without any other exception."""
+    refused = outcome(lambda: prove(claim, path, node, tuple(references), sizes))
+    assert isinstance(refused, Failure)
+    assert (refused.code, refused.field) == (Code.CA_MISMATCH, "CA")
+
+
+def in_contents(hash_part: HashPart) -> File:
+    return File(f"/nix/store/{hash_part}-x and /nix/store/{OTHER.base_name}".encode())
+
+
+def everywhere(hash_part: HashPart) -> Tree:
+    """Mention ``hash_part`` in contents, twice without a gap, in a name and in a target."""
+    part = hash_part.encode()
+    link = Link(b"/nix/store/" + part + b"-x")
+    # Wherever the hash part stands in a name, the order of the entries must not depend on it.
+    return Tree({b"a": File(part * 2), b"link": link, b"name-" + part: File(b"x" * 70)})
+
+
+OFFSETS = pytest.mark.parametrize("offsets", [True, False], ids=["2.16 and 2.35", "2.17 to 2.34"])
+
+
+@OFFSETS
+@pytest.mark.parametrize("make", [in_contents, everywhere])
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 10_000])
+def test_an_object_that_mentions_itself_is_proven_as_either_generation_addresses_it(
+    make: Callable[[HashPart], Node],
+    size: int,
+    offsets: bool,  # noqa: FBT001
+) -> None:
+    """But published without the address, which half of the clients would refuse."""
+    made = addressed(make, offsets=offsets, references=[OTHER])
+    assert prove(made.ca, made.path, made.node, (OTHER, made.path), [size]) is None
+
+
+@OFFSETS
+def test_what_is_proven_of_an_object_that_mentions_itself(offsets: bool) -> None:  # noqa: FBT001
+    made = addressed(in_contents, offsets=offsets, references=[OTHER])
     with pytest.raises(PermanentError, match="The contents hash to"):
-        prove(claim, path, node, (OTHER,))
+        prove(made.ca, made.path, in_contents(SCRATCH), (OTHER, made.path))
     with pytest.raises(PermanentError, match="The contents hash to"):
-        prove(claim, path, File(draft), (OTHER, path))
+        prove(ContentAddress(ContentAddressMethod.NAR, sha256(made.nar)), made.path, made.node, (OTHER, made.path))
+    for references in [(OTHER,), (made.path,), (OTHER, PLACEHOLDER, made.path)]:
+        with pytest.raises(PermanentError, match="The address gives the store path"):
+            prove(made.ca, made.path, made.node, references)
+
+
+@OFFSETS
+@pytest.mark.parametrize("method", ContentAddressMethod)
+def test_a_mention_of_itself_that_is_no_reference_is_blotted_out_all_the_same(
+    method: ContentAddressMethod,
+    offsets: bool,  # noqa: FBT001
+) -> None:
+    """Nix makes such paths where a derivation asks for `unsafeDiscardReferences`."""
+    made = addressed(in_contents, offsets=offsets, method=method, itself=False)
+    assert prove(made.ca, made.path, made.node) is None
+
+
+def test_a_declared_mention_that_never_comes_is_no_reason_to_keep_the_address_back() -> None:
+    node = File(b"x")
+    claim = ContentAddress(ContentAddressMethod.NAR, sha256(nar(node)))
+    path = claim.store_path(NIX_STORE, "x", (), itself=True)
+    assert prove(claim, path, node, (path,)) == claim
+
+
+def itself(hash_part: str) -> File:
+    """Return what the golden derivation writes."""
+    path = f"/nix/store/{hash_part}-itself"
+    return File(f"{path} and {path}\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("base_name", "address"),
+    [
+        (
+            "rk1rkidf9rwac5hwci47f0ipng5jy4ca-itself",
+            "fixed:r:sha256:1p2viyfbn5hr9jl8wd11gr2aixkr23k2wpnvvj4jwrbraayn83jm",
+        ),
+        (
+            "j2p023vjy4kfpwic8y0ajkm9lmd4zl7n-itself",
+            "fixed:r:sha256:0vb6iva2b6bkglyncgpc7ahdnzp1dca3z6mm45z0a1wqyfhavbsb",
+        ),
+    ],
+    ids=["2.8.0", "2.26.3 and 2.34.8"],
+)
+def test_a_floating_output_that_nix_made(base_name: str, address: str) -> None:
+    path = StorePath.from_base_name(base_name)
+    node = itself(path.hash_part)
+    assert prove(ContentAddress.parse(address), path, node, (path,)) is None
+    with pytest.raises(PermanentError, match="The contents hash to"):
+        prove(ContentAddress.parse(address), path, File(node.contents.replace(b" and ", b" und ")), (path,))
+
+
+DERIVATION = (
+    b'Derive([("out","","r:sha256","")],[],[],"x86_64-linux","/bin/sh",["-c","echo $out and $out > $out"],'
+    b'[("builder","/bin/sh"),("name","itself"),("out","/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"),'
+    b'("outputHashAlgo","sha256"),("outputHashMode","recursive"),("system","x86_64-linux")])'
+)
+DERIVATION_PATH = StorePath.from_base_name("gjag43yhamy4lmg7qnj3ny7gy13r1cb0-itself.drv")
+
+
+def test_a_derivation_is_content_addressed_whether_its_narinfo_says_so_or_not() -> None:
+    """Its address is published then: without one, clients would take any other contents under this path."""
+    address = ContentAddress(ContentAddressMethod.TEXT, sha256(DERIVATION))
+    assert prove(address, DERIVATION_PATH, File(DERIVATION)) == address
+    assert prove(None, DERIVATION_PATH, File(DERIVATION)) == address
+
+
+@pytest.mark.parametrize(
+    ("node", "references"),
+    [
+        (File(DERIVATION.replace(b"/bin/sh", b"/bin/ev")), ()),
+        (File(DERIVATION), (OTHER,)),
+        (File(DERIVATION), (DERIVATION_PATH,)),
+        (File(DERIVATION, executable=True), ()),
+        (Link(DERIVATION), ()),
+        (Tree({b"x": File(DERIVATION)}), ()),
+    ],
+    ids=["contents", "reference", "itself", "executable", "symlink", "directory"],
+)
+def test_nothing_else_can_stand_under_the_path_of_a_derivation(node: Node, references: tuple[StorePath, ...]) -> None:
+    with pytest.raises(PermanentError) as caught:
+        prove(None, DERIVATION_PATH, node, references)
+    assert (caught.value.code, caught.value.field) == (Code.CA_MISMATCH, "CA")

@@ -21,7 +21,15 @@ from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE, StoreDir, StorePath, parse_hash_part
 from nixcache.verify import verify
 from tests.nixcache.claims import claim
-from tests.nixcache.compressed import SKIPPABLE_FRAME, compressed, decompressed
+from tests.nixcache.compressed import (
+    BR_EMPTY_BLOCK,
+    SKIPPABLE_FRAME,
+    br_metadata,
+    br_stream,
+    compressed,
+    decompressed,
+    gzip_member,
+)
 from tests.nixcache.golden import HELLO_NAR, HELLO_NARINFO, HELLO_SIGNATURE, PUBLIC_KEY, SECRET_KEY
 from tests.nixcache.outcomes import Failure, outcome, parse_nar
 from tests.nixcache.strategies import cut, mutations, piece_sizes
@@ -89,6 +97,10 @@ FILES = {
     Compression.NONE: HELLO_NAR,
     Compression.ZSTD: compressed(Compression.ZSTD, HELLO_NAR) + SKIPPABLE_FRAME + compressed(Compression.ZSTD, b""),
     Compression.XZ: compressed(Compression.XZ, HELLO_NAR) + bytes(4) + compressed(Compression.XZ, b""),
+    Compression.BZIP2: compressed(Compression.BZIP2, HELLO_NAR) + compressed(Compression.BZIP2, b""),
+    Compression.GZIP: compressed(Compression.GZIP, b"")
+    + gzip_member(HELLO_NAR, flags=0x1F, fields=b"\3\0abcname\0comment\0"),
+    Compression.BR: br_stream(HELLO_NAR, between=br_metadata(b"metadata") + BR_EMPTY_BLOCK),
 }
 
 

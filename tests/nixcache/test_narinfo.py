@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
 from nixcache.compression import Compression
 from nixcache.content_address import ContentAddress
 from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
 from nixcache.signature import PublicKey, Signature
+from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE, StorePath
 from tests.nixcache.golden import (
     HELLO,
@@ -112,8 +115,9 @@ def test_every_method_that_nix_knows_can_be_declared(name: str) -> None:
     assert NarInfo.parse(data, NIX_STORE).compression == name
 
 
-@pytest.mark.parametrize("line", ["References: \n", "FileHash: \n", "FileSize: \n", "Deriver: \n", "CA: \n"])
-def test_an_empty_optional_field_is_an_absent_one(line: str) -> None:
+@pytest.mark.parametrize("line", ["References: \n", "CA: \n"])
+def test_these_fields_may_be_empty(line: str) -> None:
+    """To every client they are then absent; an empty FileHash, FileSize or Deriver makes every client refuse."""
     assert NarInfo.parse(MINIMAL + line.encode(), NIX_STORE) == NarInfo.parse(MINIMAL, NIX_STORE)
 
 
@@ -134,6 +138,22 @@ def test_hashes_in_other_encodings_become_nix32() -> None:
     assert narinfo.render() == HELLO_NARINFO
 
 
+@pytest.mark.parametrize("field", ["NarHash", "FileHash"])
+@pytest.mark.parametrize("encoding", ["hex", "upper-case hex", "base64", "SRI"])
+def test_every_encoding_of_nix_is_read(field: str, encoding: str) -> None:
+    digest = Hash.parse(HELLO_NAR_HASH).digest
+    base64_text = base64.b64encode(digest).decode()
+    written = {
+        "hex": f"sha256:{digest.hex()}",
+        "upper-case hex": f"sha256:{digest.hex().upper()}",
+        "base64": f"sha256:{base64_text}",
+        "SRI": f"sha256-{base64_text}",
+    }[encoding]
+    data = HELLO_NARINFO.replace(f"{field}: {HELLO_NAR_HASH}".encode(), f"{field}: {written}".encode())
+    assert data != HELLO_NARINFO
+    assert NarInfo.parse(data, NIX_STORE).render() == HELLO_NARINFO
+
+
 def test_the_fingerprint_is_what_nix_signed() -> None:
     assert GOLDEN.fingerprint() == (
         f"1;/nix/store/{HELLO};{HELLO_NAR_HASH};976;/nix/store/{ZLIB},/nix/store/{HELLO}".encode()
@@ -147,6 +167,42 @@ def test_a_signature_that_nix_made_holds() -> None:
 def test_one_good_signature_among_others_is_enough() -> None:
     bad = Signature("cache.example.org-1", bytes(64))
     assert dataclasses.replace(GOLDEN, signatures=(bad, *GOLDEN.signatures)).is_signed_by(PublicKey.parse(PUBLIC_KEY))
+
+
+def signed(narinfo: NarInfo, *keys: SecretKey) -> tuple[Signature, ...]:
+    """Return the signatures of ``keys`` over an unproven narinfo, which Assay's own code never makes."""
+    message = narinfo.fingerprint()
+    return tuple(
+        Signature(key.name, SigningKey(base64.b64decode(key.reveal().partition(":")[2])[:32]).sign(message).signature)
+        for key in keys
+    )
+
+
+def test_only_signatures_that_hold_under_a_given_key_are_kept() -> None:
+    ours, theirs, unknown = (SecretKey.generate(name) for name in ("ours-1", "theirs-1", "unknown-1"))
+    good = signed(GOLDEN, ours, theirs, unknown)
+    of_another = dataclasses.replace(GOLDEN, nar_size=977)
+    bad = (Signature("ours-1", bytes(64)), Signature("theirs-1", good[0].raw), *signed(of_another, ours))
+    narinfo = dataclasses.replace(GOLDEN, signatures=(*bad, *good, *good))
+    assert narinfo.signatures_by([ours.public_key, theirs.public_key]) == good[:2]
+    assert narinfo.signatures_by([theirs.public_key]) == good[1:2]
+    assert narinfo.signatures_by([SecretKey.generate("ours-1").public_key]) == ()
+    assert narinfo.signatures_by([]) == ()
+
+
+def test_two_keys_of_one_name_may_both_have_signed() -> None:
+    old, new = SecretKey.generate("ours-1"), SecretKey.generate("ours-1")
+    narinfo = dataclasses.replace(GOLDEN, signatures=signed(GOLDEN, old, new))
+    assert set(narinfo.signatures_by([old.public_key, new.public_key])) == set(narinfo.signatures)
+    assert narinfo.signatures_by([new.public_key]) == narinfo.signatures[1:]
+
+
+@given(st.permutations(["a", "a-1", "a.1", "b", "B", "0"]))
+def test_kept_signatures_are_sorted_as_text(names: list[str]) -> None:
+    """As Nix sorts them: `a-1:…` stands before `a:…`."""
+    keys = [SecretKey.generate(name) for name in names]
+    kept = dataclasses.replace(GOLDEN, signatures=signed(GOLDEN, *keys)).signatures_by([key.public_key for key in keys])
+    assert [str(signature) for signature in kept] == sorted(map(str, signed(GOLDEN, *keys)))
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nixcache.errors import Code, PermanentError
-from nixcache.narinfo import MAX_NARINFO_SIZE, MAX_SIGNATURES, NarInfo
+from nixcache.narinfo import MAX_NARINFO_SIZE, MAX_REFERENCES, MAX_SIGNATURES, NarInfo
 from nixcache.store_path import NIX_STORE
-from tests.nixcache.golden import HELLO, HELLO_NAR_HASH, HELLO_NARINFO, HELLO_SIGNATURE, ZLIB
+from tests.nixcache.golden import HELLO, HELLO_DRV, HELLO_NAR_HASH, HELLO_NARINFO, HELLO_SIGNATURE, ZLIB
 
 LINES = HELLO_NARINFO.decode().splitlines(keepends=True)
 
@@ -40,6 +40,9 @@ def test_the_untouched_one_is_accepted() -> None:
         ("StorePath", f"/nix/store/{HELLO}/bin"),
         ("StorePath", f"/nix/store/{HELLO} "),
         ("StorePath", f"/nix/store/../{HELLO}"),
+        ("StorePath", f"/nix/store/./{HELLO}"),
+        ("StorePath", f"/nix/store//{HELLO}"),
+        ("StorePath", f"/nix/store/{HELLO}/"),
         ("StorePath", f"/nix/store/{HELLO.upper()}"),
         ("URL", ""),
         ("URL", "nar/a b.nar"),
@@ -60,8 +63,14 @@ def test_the_untouched_one_is_accepted() -> None:
         ("NarSize", "0x10"),
         ("NarSize", "1e3"),
         ("NarSize", "1" + "0" * 19),
+        ("NarHash", "sha256-" + "A" * 43),
+        ("NarHash", "sha256-" + "A" * 42 + "B="),
+        ("NarHash", "sha256-" + "A" * 43 + "=?x"),
+        ("NarHash", "sha256-" + "0" * 64),
+        ("FileHash", ""),
         ("FileHash", "md5:" + "0" * 32),
         ("FileHash", "x"),
+        ("FileSize", ""),
         ("FileSize", "-1"),
         ("FileSize", "1.0"),
         ("References", f"/nix/store/{ZLIB}"),
@@ -71,6 +80,9 @@ def test_the_untouched_one_is_accepted() -> None:
         ("References", f"{ZLIB},{HELLO}"),
         ("References", f"{ZLIB} {ZLIB}"),
         ("References", "x"),
+        ("Deriver", ""),
+        ("Deriver", f"{HELLO[:32]}-.."),
+        ("Deriver", f"{HELLO_DRV}!out"),
         ("Deriver", f"/nix/store/{HELLO}"),
         ("Deriver", "unknown"),
         ("CA", "fixed"),
@@ -82,6 +94,9 @@ def test_the_untouched_one_is_accepted() -> None:
         ("Sig", "cache.example.org-1:AAAA"),
         ("Sig", f":{HELLO_SIGNATURE.partition(':')[2]}"),
         ("Sig", f"a b:{HELLO_SIGNATURE.partition(':')[2]}"),
+        ("Sig", f"{HELLO_SIGNATURE} "),
+        ("Sig", f"{HELLO_SIGNATURE} {HELLO_SIGNATURE}"),
+        ("Sig", HELLO_SIGNATURE.rstrip("=")),
     ],
 )
 def test_a_bad_value_is_refused_where_it_begins(field: str, value: str) -> None:
@@ -163,3 +178,14 @@ def test_the_number_of_signatures_is_bounded() -> None:
     assert len(NarInfo.parse(data, NIX_STORE).signatures) == MAX_SIGNATURES
     error = refusal(data + line)
     assert (error.code, error.field, error.offset) == (Code.NARINFO_MALFORMED, "Sig", len(data))
+
+
+def test_the_number_of_references_is_bounded() -> None:
+    """I7: each is looked up before the path is published."""
+    names = [f"{HELLO[:32]}-{number}" for number in range(MAX_REFERENCES + 1)]
+    assert len(NarInfo.parse(changed("References", " ".join(names[1:])), NIX_STORE).references) == MAX_REFERENCES
+    data = changed("References", " ".join(names))
+    error = refusal(data)
+    assert (error.code, error.field) == (Code.NARINFO_MALFORMED, "References")
+    assert error.offset == data.index(b"References: ") + len("References: ")
+    assert str(MAX_REFERENCES) in error.problem

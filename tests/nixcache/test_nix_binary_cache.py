@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from nixcache.compression import Compression, compress
+from nixcache.compression import READABLE, Compression
 from nixcache.nar import dump
 from nixcache.narinfo import NarInfo
 from nixcache.signing import SecretKey
 from nixcache.store_path import StorePath
 from nixcache.verify import VerifiedStoreObject, verify
 from tests.nixcache.claims import claim
+from tests.nixcache.compressed import compressed
 from tests.nixcache.relocated_nix import RelocatedNix
 
 DERIVATION = """
@@ -47,7 +48,7 @@ def built(nix: RelocatedNix) -> str:
     return nix.line("nix-build", "--no-out-link", expression)
 
 
-@pytest.fixture(scope="module", params=["none", "xz", "zstd"])
+@pytest.fixture(scope="module", params=[method.value for method in READABLE])
 def cache(nix: RelocatedNix, built: str, request: pytest.FixtureRequest) -> Path:
     """A binary cache as Nix writes it."""
     cache = nix.root / f"cache-{request.param}"
@@ -79,7 +80,7 @@ def published(
 ) -> VerifiedStoreObject:
     """Publish ``path`` with our own dump, compression, proof, signature and narinfo."""
     data = b"".join(dump(path))
-    file = b"".join(compress(method, [data]))
+    file = compressed(method, data)
     references = [nix.store_dir.parse(reference) for reference in nix.path_info(path)["references"]]
     subject = nix.store_dir.parse(path)
     narinfo = claim(
@@ -101,7 +102,7 @@ def install(nix: RelocatedNix, path: str, cache: Path, store: Path, public_key: 
     return nix.attempt(*copy, *trust, path).returncode == 0
 
 
-@pytest.mark.parametrize("method", [Compression.NONE, Compression.XZ, Compression.ZSTD])
+@pytest.mark.parametrize("method", READABLE)
 def test_what_ours_publishes_nix_installs_byte_for_byte(
     nix: RelocatedNix, built: str, method: Compression, tmp_path: Path
 ) -> None:

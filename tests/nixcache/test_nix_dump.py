@@ -52,7 +52,9 @@ def test_modes_are_read_alike(nix: RelocatedNix, tmp_path: Path) -> None:
 
 
 def test_the_nar_hash_is_what_nix_says(nix: RelocatedNix, tmp_path: Path) -> None:
-    path = write_tree(EVERYTHING, tmp_path / "t")
+    # Nix 2.26 overflows its stack when it adds what is 60 levels deep.
+    shallow = {name: node for name, node in EVERYTHING.entries.items() if name != b"nested"}
+    path = write_tree(Tree(shallow), tmp_path / "t")
     ours = sha256(b"".join(dump(path)))
     assert nix.line("nix-hash", "--type", "sha256", "--base32", path) == ours.nix32
     assert nix.line("nix-hash", "--type", "sha256", path) == ours.hex

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nixcache.errors import Code, PermanentError
 from nixcache.hashes import Hash
 from nixcache.nar import dump
 from nixcache.narinfo import NarInfo
@@ -70,6 +71,41 @@ def test_nixs_key_in_our_hands(nix: RelocatedNix, built: str, verified: Verified
 def test_the_newer_command_makes_keys_that_ours_reads(nix: RelocatedNix) -> None:
     key = SecretKey.parse(nix.run("nix", "key", "generate-secret", "--key-name", "theirs-2").decode())
     assert key.name == "theirs-2"
+
+
+@pytest.mark.parametrize("name", ["a", "-", "cache.example.org-1", "!#$%&'()*+,-./;<=>?@[]^_`{|}~", '"\\', "n" * 255])
+def test_key_names_that_both_take(
+    nix: RelocatedNix, built: str, verified: VerifiedStoreObject, tmp_path: Path, name: str
+) -> None:
+    key = SecretKey.parse(nix.run("nix", "key", "generate-secret", "--key-name", name).decode())
+    assert key.name == name
+    assert nix.run("nix", "key", "convert-secret-to-public", data=key.reveal().encode()).decode() == str(key.public_key)
+    assert str(key.sign(verified)) in signatures(nix, built, key, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["two words", "tab\t", "schlüssel"])
+def test_key_names_that_only_nix_takes(nix: RelocatedNix, name: str) -> None:
+    """White space would split `trusted-public-keys`, and a narinfo is ASCII."""
+    text = nix.run("nix", "key", "generate-secret", "--key-name", name).decode()
+    assert nix.attempt("nix", "key", "convert-secret-to-public", data=text.encode()).returncode == 0
+    with pytest.raises(PermanentError) as caught:
+        SecretKey.parse(text)
+    assert caught.value.code is Code.KEY_MALFORMED
+
+
+@pytest.mark.parametrize("damage", ["a:", ":", ""], ids=["colon in the name", "no name", "no colon"])
+def test_keys_that_both_refuse(nix: RelocatedNix, damage: str) -> None:
+    text = f"{damage}{SecretKey.generate('n').reveal().removeprefix('n:' if damage != 'a:' else '')}"
+    assert nix.attempt("nix", "key", "convert-secret-to-public", data=text.encode()).returncode != 0
+    with pytest.raises(PermanentError):
+        SecretKey.parse(text)
+
+
+def test_a_key_file_may_end_with_a_newline(nix: RelocatedNix) -> None:
+    key = SecretKey.generate("newline-1")
+    data = f"{key.reveal()}\n".encode()
+    assert nix.run("nix", "key", "convert-secret-to-public", data=data).decode() == str(key.public_key)
+    assert SecretKey.parse(data.decode()).public_key == key.public_key
 
 
 def test_nixs_signature_holds_under_our_check(nix: RelocatedNix, built: str, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def test_golden_texts_read_back() -> None:
         f"name: {ENCODED}",
         f"name:{ENCODED}=",
         f"name:{ENCODED[:-4]}",
+        "name:" + base64.b64encode(bytes(63)).decode(),
+        "name:" + base64.b64encode(bytes(8193)).decode(),
         f"name:{ENCODED[:-2]}",
         f"name:{ENCODED[:40]}\n{ENCODED[40:]}",
         # The last character's spare bits are set: two texts for one signature.
@@ -57,6 +59,15 @@ def test_malformed_signatures(text: str) -> None:
     with pytest.raises(PermanentError) as caught:
         Signature.parse(text)
     assert caught.value.code is Code.SIGNATURE_MALFORMED
+
+
+@pytest.mark.parametrize("size", [64, 65, 104, 4627, 8192])
+def test_a_signature_of_another_kind_is_one_that_does_not_hold(size: int) -> None:
+    """Newer clients make them; a narinfo that has one beside others is still a narinfo."""
+    key = PublicKey.parse(PUBLIC_KEY)
+    signature = Signature(key.name, bytes(size))
+    assert Signature.parse(str(signature)) == signature
+    assert not key.verifies(b"message", signature)
 
 
 @pytest.mark.parametrize("text", ["", "name", f"name:{ENCODED}", PUBLIC_KEY + "\n", PUBLIC_KEY[:-1], f"x {PUBLIC_KEY}"])

@@ -55,6 +55,13 @@ def test_a_dash_ends_the_hash_part(separator: str) -> None:
         StorePath.from_base_name(f"{PART}{separator}x")
 
 
+@pytest.mark.parametrize(
+    ("name", "derivation"), [("x.drv", True), (".drv", True), ("x.drv-doc", False), ("drv", False)]
+)
+def test_a_derivation_is_one_by_its_name(name: str, *, derivation: bool) -> None:
+    assert StorePath.from_base_name(f"{PART}-{name}").is_derivation is derivation
+
+
 def test_a_second_dash_belongs_to_the_name() -> None:
     assert StorePath.from_base_name(f"{PART}--x").name == "-x"
 

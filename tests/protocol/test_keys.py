@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixcache.compression import Compression
+from nixcache.compression import READABLE, Compression
 from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.nix32 import ALPHABET
@@ -33,7 +33,7 @@ PART = HashPart("0i1dya4y5gbx52zfdr9xdy6xy1pz5s5b")
 OTHER = HashPart("8v5wq9sk6zp7b3n2xqd1c4mmhy8fvgrc")
 SHA256 = "0lsjdbg0nc5inqb1j26zzzddlf1zpa3sicws8s9a6q4yz7zxq1ba"
 CI = BuilderName("ci-1")
-FILE = NarFile(SHA256, Compression.ZSTD)
+FILE = NarFile(SHA256, ".zst")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_what_infrastructure_builds_its_grants_and_filters_from() -> None:
 
 hash_parts = st.text(ALPHABET, min_size=32, max_size=32).map(HashPart)
 builders = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True).map(BuilderName)
-methods = st.sampled_from([Compression.NONE, Compression.ZSTD, Compression.XZ, Compression.BZIP2, Compression.BR])
-files = st.builds(NarFile, st.text(ALPHABET, min_size=52, max_size=52), methods)
+extensions = st.sampled_from([method.extension for method in READABLE])
+files = st.builds(NarFile, st.text(ALPHABET, min_size=52, max_size=52), extensions)
 
 
 @given(builders, hash_parts)
@@ -88,16 +88,20 @@ def test_a_nar_files_url_reads_back(file: NarFile) -> None:
     assert NarFile.parse_url(file.url) == file
 
 
-def test_a_nar_file_of_a_hash() -> None:
-    assert NarFile.of(Hash.parse(f"sha256:{SHA256}"), Compression.XZ).url == f"nar/{SHA256}.nar.xz"
-
-
 @pytest.mark.parametrize(
-    ("extension", "method"),
-    [("", "none"), (".zst", "zstd"), (".xz", "xz"), (".bz2", "bzip2"), (".br", "br")],
+    ("method", "extension"),
+    [("none", ""), ("zstd", ".zst"), ("xz", ".xz"), ("bzip2", ".bz2"), ("gzip", ""), ("br", ".br")],
 )
-def test_extensions_of_nars(extension: str, method: str) -> None:
-    assert NarFile.parse_url(f"nar/{SHA256}.nar{extension}") == NarFile(SHA256, Compression(method))
+def test_a_nar_file_is_named_as_nix_names_it(method: str, extension: str) -> None:
+    file = NarFile.of(Hash.parse(f"sha256:{SHA256}"), Compression(method))
+    assert file.url == f"nar/{SHA256}.nar{extension}"
+    assert NarFile.parse_url(file.url) == file
+
+
+def test_files_of_the_same_name_are_the_same() -> None:
+    """Nix has no extension for gzip: what tells the method is the narinfo."""
+    file_hash = Hash.parse(f"sha256:{SHA256}")
+    assert NarFile.of(file_hash, Compression.GZIP) == NarFile.of(file_hash, Compression.NONE)
 
 
 STAGING_NARINFO = f"ci-1/{PART}.narinfo"
@@ -195,6 +199,8 @@ def test_what_is_no_narinfo_in_staging(text: str) -> None:
         f"nar/{SHA256}",
         f"nar/{SHA256}.nar.",
         f"nar/{SHA256}.nar.gz",
+        f"nar/{SHA256}.nar.lz4",
+        f"nar/{SHA256}.nar.lzip",
         f"nar/{SHA256}.nar.zst.xz",
         f"nar/{SHA256}.narXzst",
         f"nar/{SHA256}Xnar.zst",

@@ -15,14 +15,16 @@ from nixcache.hashes import Hash
 from nixcache.store_path import StorePath
 from protocol.keys import StagingNarInfoKey
 from protocol.results import Result, ResultCode
-from protocol.verdicts import Conflict, Duplicate, Published, Rejected, Verdict, Waiting
+from protocol.verdicts import Conflict, Duplicate, PublicationWarning, Published, Rejected, Verdict, Waiting
 
 PATH = StorePath.from_base_name("0i1dya4y5gbx52zfdr9xdy6xy1pz5s5b-zlib-1.2.12")
 SUBMISSION = StagingNarInfoKey.parse(f"ci-1/{PATH.hash_part}.narinfo")
 ONE, TWO = Hash.parse("sha256:" + "0" * 52), Hash.parse("sha256:" + "0" * 51 + "1")
+WARNING = PublicationWarning("reference-undeclared", "Mentioned: 2.", (PATH, PATH))
 VERDICTS: list[Verdict] = [
     Published(("key-1", "key-2")),
     Published(()),
+    Published(("key-1",), (WARNING, PublicationWarning("new-code", "", ()))),
     Duplicate(),
     Waiting((PATH,)),
     Conflict(ONE, TWO),
@@ -72,12 +74,25 @@ def test_the_document() -> None:
 @pytest.mark.parametrize(
     ("verdict", "details"),
     [
-        (Published(("key-1",)), {"signedBy": ["key-1"]}),
+        (Published(("key-1",)), {"signedBy": ["key-1"], "warnings": []}),
+        (
+            Published(("key-1",), (WARNING,)),
+            {
+                "signedBy": ["key-1"],
+                "warnings": [
+                    {
+                        "code": "reference-undeclared",
+                        "problem": "Mentioned: 2.",
+                        "paths": [PATH.base_name, PATH.base_name],
+                    }
+                ],
+            },
+        ),
         (Duplicate(), {}),
         (Waiting((PATH,)), {"missing": [PATH.base_name]}),
         (Conflict(ONE, TWO), {"publishedNarHash": str(ONE), "submittedNarHash": str(TWO)}),
     ],
-    ids=["published", "duplicate", "waiting", "conflict"],
+    ids=["published", "published with a warning", "duplicate", "waiting", "conflict"],
 )
 def test_the_details_of_each(verdict: Verdict, details: dict[str, object]) -> None:
     document = json.loads(result(verdict).to_json())
@@ -99,6 +114,24 @@ def test_new_fields_are_passed_over() -> None:
     assert Result.from_json(json.dumps(document).encode()) == result(Duplicate())
 
 
+def test_a_document_of_before_there_were_warnings_has_none() -> None:
+    document = json.loads(result(Published(("key-1",))).to_json())
+    del document["warnings"]
+    assert Result.from_json(json.dumps(document).encode()) == result(Published(("key-1",)))
+
+
+@pytest.mark.parametrize("field", ["code", "problem", "paths"])
+@pytest.mark.parametrize("wrong", [None, 5, {}, [5], ["x"]], ids=repr)
+def test_a_malformed_warning_is_refused(field: str, wrong: object) -> None:
+    document = json.loads(result(Published((), (WARNING,))).to_json())
+    document["warnings"][0][field] = wrong
+    with pytest.raises(PermanentError):
+        Result.from_json(json.dumps(document).encode())
+    del document["warnings"][0][field]
+    with pytest.raises(PermanentError):
+        Result.from_json(json.dumps(document).encode())
+
+
 @pytest.mark.parametrize("schema", [0, 2, "1", None, [1]])
 def test_another_schema_is_named(schema: object) -> None:
     document = json.loads(result(Duplicate()).to_json())
@@ -110,7 +143,7 @@ def test_another_schema_is_named(schema: object) -> None:
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: str(verdict.kind))
 def test_no_field_can_be_missing(verdict: Verdict) -> None:
     document = json.loads(result(verdict).to_json())
-    for name in document:
+    for name in document.keys() - {"warnings"}:
         with pytest.raises(PermanentError):
             Result.from_json(json.dumps({key: value for key, value in document.items() if key != name}).encode())
 

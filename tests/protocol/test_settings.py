@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from nixcache.errors import PermanentError
 from nixcache.signature import PublicKey
 from nixcache.store_path import StoreDir
-from protocol.settings import IngestSettings, SettingsCode, Upstream
+from nixcache.verify import DEFAULT_MAX_EXPANSION, Policy
+from protocol.settings import IngestSettings, ReferencePolicy, SettingsCode, Upstream
 
 KEY = PublicKey.parse("cache.example.org-1:tZy1DOc/ARYGmYDuMniyj2X4OQyqNu5J7N0A9xh6LYQ=")
 SETTINGS = IngestSettings(
@@ -23,6 +25,8 @@ SETTINGS = IngestSettings(
     queue_url="https://sqs.example/1/q",
     signing_secret_id="secret-id",
     max_nar_size=123,
+    max_expansion=45,
+    references=ReferencePolicy(not_found=Policy.WARN, undeclared=Policy.REJECT),
     first_retry_seconds=0,
     upstreams=(Upstream("https://cache.example.org", (KEY,)), Upstream("http://10.0.0.1:5000/x", (KEY, KEY))),
 )
@@ -38,7 +42,16 @@ def test_the_defaults() -> None:
         staging_bucket="s", cache_bucket="c", ledger_bucket="l", queue_url="q", signing_secret_id="i"
     )
     assert (settings.store_dir.path, settings.max_nar_size, settings.upstreams) == ("/nix/store", 10 * 1024**3, ())
+    assert settings.max_expansion == DEFAULT_MAX_EXPANSION
+    assert (settings.references.not_found, settings.references.undeclared) == (Policy.REJECT, Policy.WARN)
     assert IngestSettings.from_environment(settings.to_environment()) == settings
+
+
+@pytest.mark.parametrize("not_found", Policy)
+@pytest.mark.parametrize("undeclared", Policy)
+def test_the_two_policies_are_not_mixed_up(not_found: Policy, undeclared: Policy) -> None:
+    policy = ReferencePolicy(not_found=not_found, undeclared=undeclared)
+    assert IngestSettings.from_environment(replace(SETTINGS, references=policy).to_environment()).references == policy
 
 
 def test_variables_are_named_for_assay_and_other_ones_are_passed_over() -> None:
@@ -77,6 +90,9 @@ UPSTREAM = {"url": "https://cache.example.org", "publicKeys": [str(KEY)]}
             ("ASSAY_MAX_NAR_SIZE", value)
             for value in ("0", "-1", "1.5", "1e9", "10 GiB", "1_000", " 1", "01", "٣", "\uff11", "9" * 30)
         ),
+        *(("ASSAY_MAX_EXPANSION", value) for value in ("0", "-1", "1.5", "x", "01", "٣", "9" * 30)),
+        *(("ASSAY_REFERENCE_NOT_FOUND", value) for value in ("Reject", "ignore", "reject ", "0")),
+        *(("ASSAY_REFERENCE_UNDECLARED", value) for value in ("WARN", "none", "warn,reject", "true")),
         *(("ASSAY_FIRST_RETRY_SECONDS", value) for value in ("-1", "1.5", "10000", "01", "x")),
         *(
             ("ASSAY_UPSTREAMS", value)

@@ -48,5 +48,5 @@ def test_an_error_becomes_a_rejection_that_says_as_much() -> None:
 
 def test_service_codes_are_stable_and_their_own() -> None:
     """New ones may come; a changed one breaks whoever reads result documents."""
-    assert set(ServiceCode) >= {"hash-part-mismatch", "narinfo-missing", "nar-missing"}
+    assert set(ServiceCode) >= {"hash-part-mismatch", "narinfo-missing", "nar-missing", "reference-undeclared"}
     assert not set(ServiceCode) & set(Code)

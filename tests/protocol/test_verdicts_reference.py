@@ -35,5 +35,11 @@ def test_every_code_of_a_rejection_is_listed_once() -> None:
     assert sorted(listed) == sorted(code.value for code in said)
 
 
+def test_every_warning_is_listed_once() -> None:
+    """What the policy may let pass."""
+    listed = _first_cells("Warnings of `published`")
+    assert sorted(listed) == sorted((Code.REFERENCE_NOT_FOUND.value, ServiceCode.REFERENCE_UNDECLARED.value))
+
+
 def test_every_verdict_is_listed_once() -> None:
     assert sorted(_first_cells("The document, schema 1")) == sorted(kind.value for kind in Kind)

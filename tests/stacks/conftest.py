@@ -35,6 +35,9 @@ CONTEXT = {
         {"name": "ci-2", "principal": "arn:aws:iam::444455556666:role/runner"},
     ],
     "maxNarSize": 1_000_000,
+    "maxExpansion": 100,
+    "referenceNotFound": "warn",
+    "referenceUndeclared": "reject",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from nixcache.compression import Compression
 from nixcache.store_path import parse_hash_part
 from protocol.keys import (
     BuilderName,
@@ -21,7 +20,7 @@ from tests.stacks.policy_evaluator import ACCOUNT, REGION, Account
 
 CI, CI_2 = BuilderName("ci"), BuilderName("ci-2")
 HASH_PART = parse_hash_part("0123456789abcdfghijklmnpqrsvwxyz")
-NAR = NarFile("0" * 52, Compression.ZSTD)
+NAR = NarFile("0" * 52, ".zst")
 
 
 def _arn(bucket: str, key: object = "") -> str:

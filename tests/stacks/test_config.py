@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nixcache.signature import PublicKey
-from nixcache.verify import DEFAULT_MAX_NAR_SIZE
+from nixcache.verify import DEFAULT_MAX_EXPANSION, DEFAULT_MAX_NAR_SIZE, Policy
 from protocol.keys import BuilderName
-from protocol.settings import Upstream
+from protocol.settings import DEFAULT_REFERENCE_POLICY, ReferencePolicy, Upstream
 from stacks.config import Builder, Config, ConfigError
 from tests.stacks.conftest import ROOT
 
@@ -23,6 +23,9 @@ WHOLE = {
     "region": "eu-central-1",
     "builders": [{"name": "ci", "principal": ROLE}],
     "maxNarSize": 5_000_000,
+    "maxExpansion": 100,
+    "referenceNotFound": "warn",
+    "referenceUndeclared": "reject",
     "upstreams": [{"url": "https://cache.nixos.org", "publicKeys": [NIXOS_KEY]}],
     "signingSecretName": "keys/assay",
 }
@@ -35,6 +38,8 @@ def test_a_whole_context_becomes_a_config() -> None:
         region="eu-central-1",
         builders=(Builder(BuilderName("ci"), ROLE),),
         max_nar_size=5_000_000,
+        max_expansion=100,
+        references=ReferencePolicy(not_found=Policy.WARN, undeclared=Policy.REJECT),
         upstreams=(Upstream("https://cache.nixos.org", (PublicKey.parse(NIXOS_KEY),)),),
         signing_secret_name="keys/assay",
     )
@@ -43,7 +48,8 @@ def test_a_whole_context_becomes_a_config() -> None:
 def test_what_may_be_left_out_has_a_default() -> None:
     config = Config.from_context({"stage": "dev", "builders": [{"name": "ci", "principal": "this-account"}]})
     assert (config.account, config.region, config.upstreams) == (None, None, ())
-    assert config.max_nar_size == DEFAULT_MAX_NAR_SIZE
+    assert (config.max_nar_size, config.max_expansion) == (DEFAULT_MAX_NAR_SIZE, DEFAULT_MAX_EXPANSION)
+    assert config.references == DEFAULT_REFERENCE_POLICY
     assert config.signing_secret_name == "assay/dev/signing-key"
 
 
@@ -87,6 +93,14 @@ MISSING: Any = object()
         ("maxNarSize", -1, "assay.maxNarSize"),
         ("maxNarSize", True, "assay.maxNarSize"),
         ("maxNarSize", "10 GiB", "assay.maxNarSize"),
+        ("maxNarSize", 10**18 + 1, "assay.maxNarSize"),
+        ("maxExpansion", 0, "assay.maxExpansion"),
+        ("maxExpansion", 1.5, "assay.maxExpansion"),
+        ("referenceNotFound", "ignore", "assay.referenceNotFound"),
+        ("referenceNotFound", None, "assay.referenceNotFound"),
+        ("referenceUndeclared", "Warn", "assay.referenceUndeclared"),
+        ("referenceUndeclared", ["warn"], "assay.referenceUndeclared"),
+        ("referenceUndeclared", True, "assay.referenceUndeclared"),
         ("upstreams", "https://cache.nixos.org", "assay.upstreams"),
         ("upstreams.0.url", "cache.nixos.org", "assay.upstreams[0]"),
         ("upstreams.0.publicKeys", [], "assay.upstreams[0]"),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from nixcache.verify import Policy
 from protocol.delivery import BATCH_SIZE, FUNCTION_TIMEOUT_SECONDS, MAX_CONCURRENCY
-from protocol.settings import IngestSettings
+from protocol.settings import IngestSettings, ReferencePolicy
 from tests.stacks.conftest import Synthesis
 from tests.stacks.policy_evaluator import ACCOUNT, REGION, Account
 
@@ -54,6 +55,8 @@ def test_the_handler_reads_from_its_environment_what_the_stack_was_configured_wi
         queue_url=queue,
         signing_secret_id="assay/test/signing-key",
         max_nar_size=1_000_000,
+        max_expansion=100,
+        references=ReferencePolicy(not_found=Policy.WARN, undeclared=Policy.REJECT),
     )
 
 

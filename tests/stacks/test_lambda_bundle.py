@@ -103,7 +103,7 @@ def test_its_native_modules_are_for_arm64(bundle: Path) -> None:
 
 
 def test_its_notices_of_licence_come_along(bundle: Path) -> None:
-    for name in ("PyNaCl", "cffi", "aws_lambda_powertools"):
+    for name in ("PyNaCl", "cffi", "aws_lambda_powertools", "brotli"):
         [_] = [path for path in bundle.glob("*.dist-info") if path.name.lower().startswith(name.lower())]
 
 

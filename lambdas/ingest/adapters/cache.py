@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from nixcache.errors import PermanentError, TransientError
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import HashPart, StoreDir
 from protocol.keys import NIX_CACHE_INFO_KEY, CacheListingKey, CacheNarInfoKey, CacheNarKey, NarFile
+from protocol.results import read_warnings, warnings_document
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,6 +29,8 @@ SUBMISSION_METADATA: Final = "assay-submission"
 LISTING_METADATA: Final = "assay-listing"
 """The same for whether a NAR listing belongs to it: :data:`NO_LISTING` where there can be none."""
 NO_LISTING: Final = "none"
+WARNINGS_METADATA: Final = "assay-warnings"
+"""The same for the warnings that it was published with, where there are any, as a result lists them (docs/adr/0027)."""
 
 _NARINFO_TYPE: Final = "text/x-nix-narinfo"
 _LISTING_TYPE: Final = "application/json"
@@ -58,13 +62,17 @@ class S3Cache:
                 raise
         data = read_narinfo(answer, operation)
         try:
-            narinfo = NarInfo.parse(data, self._store_dir)
-        except PermanentError as error:
+            return self._read(data, answer["Metadata"])
+        except (PermanentError, ValueError, KeyError, TypeError) as error:
             # Ingest wrote it, so somebody else has been here: no submission may be blamed for it.
             raise TransientError(f"s3://{self._bucket}/{key} cannot be read: {error}") from error
-        metadata = answer["Metadata"]
+
+    def _read(self, data: bytes, metadata: Mapping[str, str]) -> PublishedNarInfo:
         return PublishedNarInfo(
-            narinfo, metadata.get(SUBMISSION_METADATA), is_listed=metadata.get(LISTING_METADATA) != NO_LISTING
+            NarInfo.parse(data, self._store_dir),
+            metadata.get(SUBMISSION_METADATA),
+            is_listed=metadata.get(LISTING_METADATA) != NO_LISTING,
+            warnings=read_warnings(json.loads(metadata.get(WARNINGS_METADATA, "[]"))),
         )
 
     def ensure_cache_info(self) -> None:
@@ -84,6 +92,8 @@ class S3Cache:
         metadata = {} if publication.is_listed else {LISTING_METADATA: NO_LISTING}
         if publication.submission_digest is not None:
             metadata[SUBMISSION_METADATA] = publication.submission_digest
+        if publication.warnings:
+            metadata[WARNINGS_METADATA] = json.dumps(warnings_document(publication.warnings), separators=(",", ":"))
         key = str(CacheNarInfoKey(narinfo.store_path.hash_part))
         return self._create(key, narinfo.render(), _NARINFO_TYPE, metadata)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 import botocore.session
 from botocore.config import Config
 
-from lambdas.ingest.gate import LOOK_UPS_AT_ONCE
+from lambdas.ingest.lookup import LOOK_UPS_AT_ONCE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from lambdas.ingest.submission import Submission
 from nixcache.errors import AssayError
 from nixcache.store_path import StorePath
-from protocol.verdicts import Rejected, Verdict
+from protocol.verdicts import Published, Rejected, Verdict
 
 SERVICE: Final = "ingest"
 NAMESPACE: Final = "Assay"
@@ -36,7 +36,10 @@ class CloudWatch:
             "store_path": store_path.base_name if store_path else None,
         }
         reason = asdict(verdict) if isinstance(verdict, Rejected) else {}
-        self._logger.info("verdict", extra={**about, "verdict": verdict.kind.value, "reason": reason})
+        warnings = [warning.code for warning in verdict.warnings] if isinstance(verdict, Published) else []
+        self._logger.info(
+            "verdict", extra={**about, "verdict": verdict.kind.value, "reason": reason, "warnings": warnings}
+        )
         _count(verdict.kind.value.title(), {**about, "code": reason.get("code")})
 
     def stray(self, key: str, problem: str) -> None:

@@ -40,28 +40,32 @@ class HttpUpstreams:
             maxsize=connections, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=_ATTEMPTS
         )
 
-    def have(self, path: StorePath) -> bool:
+    def references(self, path: StorePath) -> tuple[StorePath, ...] | None:
         """See :class:`lambdas.ingest.ports.Upstreams`. One that is down is no answer, unless another has the path."""
         failure: TransientError | None = None
         for upstream in self._upstreams:
             try:
-                if self._has(upstream, path):
-                    return True
+                references = self._references(upstream, path)
             except TransientError as error:
                 failure = error
+            else:
+                if references is not None:
+                    return references
         if failure is not None:
             raise failure
-        return False
+        return None
 
-    def _has(self, upstream: Upstream, path: StorePath) -> bool:
+    def _references(self, upstream: Upstream, path: StorePath) -> tuple[StorePath, ...] | None:
         data = self._fetch(f"{upstream.url}/{CacheNarInfoKey(path.hash_part)}")
         if data is None:
-            return False
+            return None
         try:
             narinfo = NarInfo.parse(data, self._store_dir)
         except PermanentError:
-            return False  # clients could not use it either
-        return narinfo.store_path == path and any(narinfo.is_signed_by(key) for key in upstream.public_keys)
+            return None  # clients could not use it either
+        if narinfo.store_path != path or not narinfo.signatures_by(upstream.public_keys):
+            return None
+        return narinfo.references
 
     def _fetch(self, url: str) -> bytes | None:
         try:

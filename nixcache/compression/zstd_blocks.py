@@ -1,0 +1,61 @@
+"""The block headers of a zstd frame (RFC 8878, section 3.1.1), read beside the codec for what it does not refuse."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MAGIC_SIZE: Final = 4
+_BLOCK_HEADER_SIZE: Final = 3
+_DICTIONARY_ID_SIZES: Final = (0, 1, 2, 4)
+_CONTENT_SIZE_SIZES: Final = (0, 2, 4, 8)
+_RLE, _COMPRESSED = 1, 2
+
+
+class BlockWalker:
+    """Walks from block to block of one data frame, however it is cut."""
+
+    def __init__(self) -> None:
+        """Start before the frame's magic number."""
+        self._skip = _MAGIC_SIZE
+        self._header = b""
+        self._header_size = 1  # of what comes next: the frame's descriptor, or a block's header
+        self._in_blocks = False
+        self._ended = False
+
+    def feed(self, data: bytes) -> bool:
+        """Walk over the frame's next bytes, and whatever follows it; False for a compressed block of no bytes.
+
+        libzstd refuses such a block in a frame that it has before it whole, and takes it for an empty one in a frame
+        that comes in pieces. Clients see small frames whole.
+        """
+        position = 0
+        while not self._ended:
+            position += self._skip
+            if position >= len(data):
+                self._skip = position - len(data)
+                return True
+            self._skip = 0
+            end = position + self._header_size - len(self._header)
+            self._header += data[position:end]
+            if len(self._header) < self._header_size:
+                return True
+            position = end
+            header, self._header = self._header, b""
+            if not self._in_blocks:
+                self._skip = _rest_of_frame_header(header[0])
+                self._header_size = _BLOCK_HEADER_SIZE
+                self._in_blocks = True
+                continue
+            block = int.from_bytes(header, "little")
+            kind, size = block >> 1 & 3, block >> 3
+            if kind == _COMPRESSED and not size:
+                return False
+            self._ended = bool(block & 1)
+            self._skip = 1 if kind == _RLE else size
+        return True
+
+
+def _rest_of_frame_header(descriptor: int) -> int:
+    single_segment = bool(descriptor & 0x20)
+    content_size = _CONTENT_SIZE_SIZES[descriptor >> 6] or int(single_segment)
+    return int(not single_segment) + _DICTIONARY_ID_SIZES[descriptor & 3] + content_size
