@@ -286,12 +286,15 @@ class NarParser:
         return length
 
 
+_SLASH: Final = ord("/")
+_NUL: Final = 0
 _new_tuple = tuple.__new__  # what a NamedTuple's own constructor calls, at three times the cost
 
 
 def _is_name(name: bytes) -> bool:
     """Tell whether a directory entry can be called ``name``, its length apart."""
-    return name not in {b".", b".."} and b"/" not in name and b"\0" not in name
+    # Bytes are looked for as numbers: to look for b"/", Python first raises, and catches, that it is no number.
+    return name not in {b".", b".."} and _SLASH not in name and _NUL not in name
 
 
 _Step: TypeAlias = "Callable[[bytes, int, list[Event]], int | None]"

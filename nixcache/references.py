@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nixcache import nix32
+from nixcache.byte_search import find
 from nixcache.errors import Code, PermanentError
 from nixcache.store_path import HASH_PART_LENGTH, MAX_NAME_LENGTH, StorePath
 
@@ -96,11 +97,11 @@ class ReferenceScanner:
         if len(self._wanted) > _SEARCHED_ONE_BY_ONE:
             self._look_at_runs(text)
         else:
-            self._find([wanted for wanted in self._wanted if wanted in text])
+            self._find([wanted for wanted in self._wanted if find(text, wanted) >= 0])
 
     def _look_for_store_paths(self, text: bytes, end: int) -> None:
         prefix = self._prefix
-        at = text.find(prefix)
+        at = find(text, prefix)
         while 0 <= at < end:
             self._spend(_MENTION_COST)
             start = at + len(prefix)
@@ -110,7 +111,7 @@ class ReferenceScanner:
             elif not self._overflowed and (mention := _BASE_NAME.match(text, start)):
                 self._note(hash_part, mention[0])
             # From the next byte on: in /nix/store/nix/store/… one mention begins inside the other's store dir.
-            at = text.find(prefix, at + 1)
+            at = find(text, prefix, at + 1)
 
     def _note(self, hash_part: bytes, base_name: bytes) -> None:
         try:

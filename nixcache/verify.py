@@ -261,8 +261,9 @@ class _File:
                 parts.clear()
                 start += missing
                 missing = _BLOCK_SIZE
-            parts.append(chunk[start:])
-            missing -= len(chunk) - start
+            if start < len(chunk):  # chunks of just this size pass uncopied: one part alone is joined as it is
+                parts.append(chunk[start:])
+                missing -= len(chunk) - start
         yield b"".join(parts)
 
     def _measured(self, piece: bytes) -> Iterator[bytes]:
