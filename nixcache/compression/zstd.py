@@ -52,6 +52,7 @@ class _Frame:
         self._uncounted = 0
         self._begun = False
         self._blocks = BlockWalker()
+        self._decoded = 0
         self._decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX})
 
     @property
@@ -80,6 +81,11 @@ class _Frame:
             self._decoder.decompress(data[:1], max_length)
             data = data[1:]
         piece = self._decoder.decompress(data, max_length)
+        self._decoded += len(piece)
+        if self.eof and self._blocks.content_size not in {None, self._decoded}:
+            # In a frame that comes in pieces, libzstd does not compare if the last block is empty.
+            message = "the contents have another size than their header says"
+            raise zstd.ZstdError(message)
         self._uncounted -= len(self._decoder.unused_data)
         if self._magic in _SKIPPABLE_MAGIC:
             self._file.skip(self._uncounted)

@@ -9,6 +9,9 @@ _BLOCK_HEADER_SIZE: Final = 3
 _DICTIONARY_ID_SIZES: Final = (0, 1, 2, 4)
 _CONTENT_SIZE_SIZES: Final = (0, 2, 4, 8)
 _RLE, _COMPRESSED = 1, 2
+_SINGLE_SEGMENT: Final = 0x20
+_TWO_BYTES: Final = 2
+_SMALLEST_IN_TWO_BYTES: Final = 256
 
 
 class BlockWalker:
@@ -16,9 +19,12 @@ class BlockWalker:
 
     def __init__(self) -> None:
         """Start before the frame's magic number."""
+        self.content_size: int | None = None
+        """What the frame's header says of it in bytes; None if nothing, or as long as it has not been read."""
         self._skip = _MAGIC_SIZE
         self._header = b""
-        self._header_size = 1  # of what comes next: the frame's descriptor, or a block's header
+        self._header_size = 1  # of what comes next: the frame's descriptor, the rest of its header, or a block's header
+        self._descriptor: int | None = None
         self._in_blocks = False
         self._ended = False
 
@@ -41,8 +47,12 @@ class BlockWalker:
                 return True
             position = end
             header, self._header = self._header, b""
+            if self._descriptor is None:
+                self._descriptor = header[0]
+                self._header_size = _rest_of_frame_header(self._descriptor)
+                continue
             if not self._in_blocks:
-                self._skip = _rest_of_frame_header(header[0])
+                self.content_size = _content_size(self._descriptor, header)
                 self._header_size = _BLOCK_HEADER_SIZE
                 self._in_blocks = True
                 continue
@@ -56,6 +66,17 @@ class BlockWalker:
 
 
 def _rest_of_frame_header(descriptor: int) -> int:
-    single_segment = bool(descriptor & 0x20)
-    content_size = _CONTENT_SIZE_SIZES[descriptor >> 6] or int(single_segment)
-    return int(not single_segment) + _DICTIONARY_ID_SIZES[descriptor & 3] + content_size
+    has_window = not descriptor & _SINGLE_SEGMENT
+    return int(has_window) + _DICTIONARY_ID_SIZES[descriptor & 3] + _content_size_size(descriptor)
+
+
+def _content_size_size(descriptor: int) -> int:
+    return _CONTENT_SIZE_SIZES[descriptor >> 6] or int(bool(descriptor & _SINGLE_SEGMENT))
+
+
+def _content_size(descriptor: int, rest_of_header: bytes) -> int | None:
+    length = _content_size_size(descriptor)
+    if not length:
+        return None
+    size = int.from_bytes(rest_of_header[-length:], "little")
+    return size + _SMALLEST_IN_TWO_BYTES if length == _TWO_BYTES else size

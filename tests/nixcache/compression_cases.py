@@ -120,6 +120,7 @@ ZSTD_CASES = [
             "window of 256 MiB": zstd_window(28, NAR),
             "window of 2 GiB": zstd_window(31, NAR),
             "empty compressed block": FRAME + bytes.fromhex("28b52ffd2000050000"),
+            "content size that an empty block belies": FRAME + bytes.fromhex("28b52ffd2028010000"),
             "empty compressed block first": bytes.fromhex("28b52ffd2000050000") + FRAME,
             "content size of 1 TiB, and no window": zstd_frame(0xE0, struct.pack("<Q", 1 << 40), block=NAR),
             "content size too large": zstd_frame(0x60, struct.pack("<H", len(NAR) - 255), block=NAR),

@@ -53,3 +53,25 @@ def test_an_empty_compressed_block_is_found_behind_any_header_and_block(
     assert not walk([frame])
     assert not walk(cut(frame, [1]))
     assert walk([frame[:-1]])
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "fields", "size"),
+    [
+        (0x00, b"\x50", None),
+        (0x20, b"\x07", 7),
+        (0x40, b"\x50\x01\x02", 0x201 + 256),
+        (0x60, b"\0\0", 256),
+        (0xA0, b"\1\2\0\0", 0x201),
+        (0xC0, b"\x50" + b"\1" + bytes(6) + b"\2", 1 + (2 << 56)),
+        (0x23, b"abcd\x07", 7),
+    ],
+)
+def test_the_content_size_is_read_from_any_header(descriptor: int, fields: bytes, size: int | None) -> None:
+    """RFC 8878, section 3.1.1.1.4."""
+    frame = zstd_frame(descriptor, fields, block=b"x")
+    for pieces in ([frame], cut(frame, [1])):
+        walker = BlockWalker()
+        for piece in pieces:
+            walker.feed(piece)
+        assert walker.content_size == size
