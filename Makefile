@@ -7,10 +7,10 @@ RUN := .venv/bin/python
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint synth bench clean
+.PHONY: help setup demo test lint synth bench differential fuzz clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.ready node_modules/.ready .venv/lambda/requirements-lambda.txt ## Install everything into .venv and node_modules (the others do it when needed)
 
@@ -33,8 +33,17 @@ bench: .venv/.ready ## Measure speed and memory
 	@$(RUN) -m bench
 	@$(RUN) -m bench.ingest_memory
 
+CASES ?= 1000
+differential: .venv/.ready ## Let three generations of real Nix judge us (Debian, as root; CASES=1000, SEED=a number)
+	@$(RUN) -m tests.differential.nix_generations
+	@$(RUN) -m pytest tests/differential --cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+SECONDS ?= 300
+fuzz: .venv/.ready .venv/.ready-fuzz ## Fuzz all parsers with coverage feedback (SECONDS=300 in all)
+	@$(RUN) -m fuzz all --seconds $(SECONDS)
+
 clean: ## Remove what make made
-	rm -rf .venv node_modules cdk.out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .nix-generations .fuzz node_modules cdk.out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # Stamp files: each step runs again only when what it was made from changes.
 
@@ -48,6 +57,10 @@ clean: ## Remove what make made
 	ln -sf "$$wheel/bin/node" .venv/bin/node; \
 	ln -sf "$$wheel/lib/node_modules/npm/bin/npm-cli.js" .venv/bin/npm; \
 	ln -sf "$$wheel/lib/node_modules/npm/bin/npx-cli.js" .venv/bin/npx
+	@touch $@
+
+.venv/.ready-fuzz: requirements-fuzz.txt .venv/.ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-fuzz.txt
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json | .venv/.ready
