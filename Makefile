@@ -39,7 +39,7 @@ differential: .venv/.ready ## Let three generations of real Nix judge us (Debian
 	@$(RUN) -m pytest tests/differential --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 SECONDS ?= 300
-fuzz: .venv/.ready .venv/.ready-fuzz ## Fuzz all parsers with coverage feedback (SECONDS=300 in all)
+fuzz: .venv/.ready .venv/.fuzz ## Fuzz all parsers with coverage feedback (SECONDS=300 in all)
 	@$(RUN) -m fuzz all --seconds $(SECONDS)
 
 clean: ## Remove what make made
@@ -59,7 +59,7 @@ clean: ## Remove what make made
 	ln -sf "$$wheel/lib/node_modules/npm/bin/npx-cli.js" .venv/bin/npx
 	@touch $@
 
-.venv/.ready-fuzz: requirements-fuzz.txt .venv/.ready
+.venv/.fuzz: requirements-fuzz.txt | .venv/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-fuzz.txt
 	@touch $@
 

@@ -1,0 +1,1 @@
+"""Changes to an input that leave it meaning something: what blind changes to its bytes hardly ever do."""
