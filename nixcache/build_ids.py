@@ -40,17 +40,17 @@ class BuildIdCollector:
                     self._add(self._first + rest[1])
             elif type(event) is DirectoryStart:
                 self._path.append(event.name)
-                self._enter()
+                self._look_where()
             elif type(event) is DirectoryEnd:
                 self._path.pop()
-                self._first = None
+                self._look_where()
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids so far, 40 hex digits each."""
         return tuple(self._ids)
 
-    def _enter(self) -> None:
+    def _look_where(self) -> None:
         inside = self._path[:-1] == _DIRECTORY and _FIRST.fullmatch(self._path[-1])
         self._first = self._path[-1] if inside else None
 

@@ -132,6 +132,9 @@ class ContentAddressProof:
         if not self._is_file:
             raise _mismatch(f"A {self._method}: address is of one regular, not executable file.")
         digests = self._state.digests()
+        if self._store_path.is_derivation and len(digests) > 1:
+            # No Nix writes one. Its address would not be published, and its path could stand for two contents.
+            raise _mismatch("A derivation never mentions itself.")
         address = self._claim or ContentAddress(self._method, Hash(self._algorithm, digests[0]))
         if address.hash.digest not in digests:
             actual = Hash(self._algorithm, digests[0])

@@ -8,8 +8,6 @@ path follows from them. What is *not*: that an input-addressed path is what its 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NoReturn, final
@@ -19,10 +17,10 @@ from nixcache.errors import Code, PermanentError
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.nar_proof import NarProof
 from nixcache.narinfo import NarInfo
+from nixcache.second_thread import SecondThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
 
     from nixcache.compression import Compression
     from nixcache.content_address import ContentAddress
@@ -35,8 +33,6 @@ DEFAULT_MAX_EXPANSION: Final = 4096
 """Times. Nix's own outputs stay below 100; zstd reaches 30,000 with nothing but zeros."""
 _ALWAYS_EXPANDED: Final = 64 * 1024**2
 _BLOCK_SIZE: Final = 1024**2
-_PIECES_AHEAD: Final = 4
-"""Pieces of the NAR, of 1 MiB at most, that are decompressed before the first of them is examined."""
 
 
 class Policy(StrEnum):
@@ -159,7 +155,7 @@ def verify(
 ) -> VerifiedStoreObject:
     """Read the compressed NAR from ``chunks`` once, in constant memory, and prove what ``narinfo`` claims of it.
 
-    Two threads share the work: this one reads, hashes the file and decompresses; the other has the NAR. ``limits``
+    Two threads share the work: this one reads and decompresses; the other hashes, and examines the NAR. ``limits``
     default to :class:`Limits`. ``reference_not_found`` says what becomes of a declared reference that the bytes never
     mention. ``pulse`` is called for each chunk and before each piece of the NAR, of 1 MiB at most; it may raise, for
     whoever has only so much time. Raises :class:`PermanentError` as soon as a claim is wrong, for the same input always
@@ -171,13 +167,15 @@ def verify(
         limits.check_file_size(narinfo.file_size, narinfo.nar_size)
     file = _File(narinfo, limits, pulse)
     proof = NarProof(narinfo)
-    pieces = file.decompress(chunks)
-    examined: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, "nar-proof") as examiner:
-        while (piece := _next(pieces, examined)) is not None:
-            while examined and (len(examined) == _PIECES_AHEAD or examined[0].done()):
-                examined.popleft().result()
-            examined.append(examiner.submit(proof.feed, piece))
+    with SecondThread() as examiner:
+        try:
+            for piece in file.decompress(chunks, examiner):
+                examiner.give(proof.feed, piece)
+        except PermanentError:
+            # A fault in what came before comes first, whichever thread was faster.
+            examiner.wait()
+            raise
+        examiner.wait()
     file.finish()
     findings = proof.finish()
     if reference_not_found is Policy.REJECT and findings.unmentioned:
@@ -202,23 +200,6 @@ def verify(
     )
 
 
-def _next(pieces: Iterator[bytes], examined: deque[Future[None]]) -> bytes | None:
-    try:
-        piece = next(pieces, None)
-    except PermanentError:
-        # A fault in what came before comes first, whichever thread was faster.
-        _wait_for(examined)
-        raise
-    if piece is None:
-        _wait_for(examined)
-    return piece
-
-
-def _wait_for(examined: deque[Future[None]]) -> None:
-    while examined:
-        examined.popleft().result()
-
-
 class _File:
     """The compressed file: hashed, decompressed and measured on its way to the examiner."""
 
@@ -235,12 +216,12 @@ class _File:
     def hash(self) -> Hash:
         return Hash(HashAlgorithm.SHA256, self._hash.digest())
 
-    def decompress(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def decompress(self, chunks: Iterable[bytes], examiner: SecondThread) -> Iterator[bytes]:
         allowed = self._limits.max_file_size(self._claim.nar_size)
         for block in self._blocks(chunks):
             # What is within the limits is judged first, as if the file ended there.
             within = block[: allowed - self.size]
-            self._hash.update(within)
+            examiner.give(self._hash.update, within)
             self.size += len(within)
             for piece in self._decompressor.feed(within):
                 self._pulse()

@@ -91,6 +91,14 @@ def warnings_document(warnings: Sequence[PublicationWarning]) -> list[dict[str, 
     ]
 
 
+def metadata_text(document: str) -> str:
+    """Return a JSON document as the metadata of an S3 object carries it, meaning the same.
+
+    S3 decodes RFC 2047's encoded words in metadata, and a store path's name may be one: ``=?UTF-8?Q?=22?=``.
+    """
+    return document.replace("=?", "\\u003d?")
+
+
 def read_warnings(document: object) -> tuple[PublicationWarning, ...]:
     """Read what :func:`warnings_document` returns; raises TypeError, KeyError or :class:`PermanentError`."""
     return tuple(

@@ -54,7 +54,9 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A narinfo with the same store path, NAR hash and size, references and content address is published already.
+    """A narinfo with the same store path, NAR hash and size and references is published already.
+
+    Nor do the content addresses contradict one another; one of the two may have none.
 
     Nothing more of the submission was read: not its NAR, which may as well not be what it claims.
     """

@@ -74,6 +74,9 @@ def check(claim: Claim, limits: Limits) -> None:
     limits.check_nar_size(claim.narinfo.nar_size)
     if claim.narinfo.file_size is not None:
         limits.check_file_size(claim.narinfo.file_size, claim.narinfo.nar_size)
+    if len({path.hash_part for path in claim.narinfo.references}) != len(claim.narinfo.references):
+        # A mention is a hash part: one of it would stand for both.
+        raise _malformed("References", "Two references have the same hash part.", "Name the one that there is.")
     for path in claim.references:
         if path.hash_part == claim.hash_part:
             # It could never be published beside this one, and this one would wait for itself.

@@ -10,7 +10,7 @@ from lambdas.ingest.lookup import LOOK_UPS_AT_ONCE, Lookup, at_once
 from nixcache.store_path import HashPart, StorePath
 
 MAX_LOOK_UPS: Final = 256
-"""Narinfos that one submission makes ingest read, whatever its NAR mentions: a second's work.
+"""Narinfos that one submission makes ingest read, whatever its NAR mentions: a second's work, ten at worst.
 
 Remembered ones count like others, or the verdict would depend on what else the container has seen (I6)."""
 REMEMBERED_PATHS: Final = 65_536

@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from nixcache.errors import Code, PermanentError
+from nixcache.references import MAX_UNDECLARED
 from nixcache.store_path import HashPart, StorePath
 from nixcache.verify import Policy
+from protocol.results import metadata_text
 from protocol.settings import ReferencePolicy
 from protocol.verdicts import PublicationWarning, ServiceCode
 
@@ -37,12 +39,18 @@ def judge(
     left = [path for path in undeclared if path.hash_part not in in_closure]
     if left or more_undeclared:
         # What nobody has looked up may be in the closure; that it is, nobody has shown.
-        count = f"{len(left)} or more" if more_undeclared else f"{len(left)}"
-        problem = f"Store paths that the NAR mentions, but that are not in the closure of what is declared: {count}."
+        problem = _problem(len(left), more=more_undeclared)
         if policy.undeclared is Policy.REJECT:
             raise _undeclared(problem, left)
         warnings.append(PublicationWarning(ServiceCode.REFERENCE_UNDECLARED.value, problem, _named(left)))
     return tuple(warnings)
+
+
+def _problem(count: int, *, more: bool) -> str:
+    if count == 0:
+        return f"The NAR mentions more than {MAX_UNDECLARED} undeclared store paths; not all were looked up."
+    counted = f"{count} or more" if more else f"{count}"
+    return f"Store paths that the NAR mentions, but that are not in the closure of what is declared: {counted}."
 
 
 def _undeclared(problem: str, paths: Sequence[StorePath]) -> PermanentError:
@@ -59,7 +67,7 @@ def _named(paths: Sequence[StorePath]) -> tuple[StorePath, ...]:
     named: list[StorePath] = []
     left = MAX_NAMED_LENGTH
     for path in paths:
-        left -= len(path.base_name)
+        left -= len(metadata_text(path.base_name))
         if left < 0:
             break
         named.append(path)

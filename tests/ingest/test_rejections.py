@@ -22,7 +22,7 @@ from nixcache.compression import READABLE, Compression
 from nixcache.content_address import ContentAddress
 from nixcache.errors import Code, PermanentError
 from nixcache.narinfo import MAX_NARINFO_SIZE
-from nixcache.store_path import NIX_STORE, StorePath
+from nixcache.store_path import NIX_STORE, HashPart, StorePath
 from nixcache.verify import DEFAULT_MAX_EXPANSION, verify
 from protocol.keys import CacheListingKey, NarFile, StagingNarInfoKey, StagingNarKey
 from protocol.results import Result
@@ -74,6 +74,11 @@ _LIES: dict[str, tuple[Lie, str, str | None]] = {
         lambda t: t.claiming(compression=Compression.NONE),
         "narinfo-malformed",
         "URL",
+    ),
+    "two references with one hash part": (
+        lambda t: t.claiming(references=(StorePath(HashPart("1" * 32), "a"), StorePath(HashPart("1" * 32), "b"))),
+        "narinfo-malformed",
+        "References",
     ),
     "its own hash part under another name": (
         lambda t: t.claiming(references=(StorePath(t.path.hash_part, "other"),)),

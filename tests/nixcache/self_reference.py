@@ -42,9 +42,10 @@ def addressed(
     method: ContentAddressMethod = ContentAddressMethod.NAR,
     store_dir: StoreDir = NIX_STORE,
     references: Sequence[StorePath] = (),
+    name: str = "x",
     itself: bool = True,
 ) -> Addressed:
-    """Return what ``make`` makes of its own hash part, called ``x``; ``itself`` tells whether that is declared."""
+    """Return what ``make`` makes of its own hash part, called ``name``; ``itself`` tells whether that is declared."""
     draft = make(SCRATCH)
     if method is ContentAddressMethod.NAR:
         hashed = nar(draft)
@@ -52,6 +53,6 @@ def addressed(
         assert isinstance(draft, File)
         hashed = draft.contents
     ca = ContentAddress(method, Hash(HashAlgorithm.SHA256, modulo(SCRATCH, hashed, offsets=offsets)))
-    path = ca.store_path(store_dir, "x", references, itself=itself)
+    path = ca.store_path(store_dir, name, references, itself=itself)
     node = make(path.hash_part)
     return Addressed(ca, path, node, nar(node))

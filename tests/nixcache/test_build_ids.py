@@ -26,7 +26,11 @@ def below(*names: bytes, leaf: Node) -> Node:
 
 
 def test_the_ids_of_an_output_called_debug() -> None:
-    files: dict[bytes, Node] = {ID[2:] + b".debug": File(b"ELF"), ID[2:] + b".sourceoverlay": Link(b"/x")}
+    files: dict[bytes, Node] = {
+        b"0": Tree({b"0": Tree()}),
+        ID[2:] + b".debug": File(b"ELF"),
+        ID[2:] + b".sourceoverlay": Link(b"/x"),
+    }
     more = {b"ab": Tree(files), b"cd": Tree({ID[2:-1] + b"f.debug": File()})}
     root = Tree({b"lib": Tree({b"debug": Tree({b".build-id": Tree(more), b"z": Tree(files)})}), b"share": Tree(files)})
     assert collected(root) == [ID.decode(), f"cd{ID[2:-1].decode()}f"]

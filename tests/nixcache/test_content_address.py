@@ -186,6 +186,21 @@ def test_a_text_never_mentions_itself() -> None:
         prove(claim, path, File(b"x"), (path,))
 
 
+@pytest.mark.parametrize("offsets", [False, True])
+def test_a_derivation_that_mentions_itself_is_none(offsets: bool) -> None:  # noqa: FBT001
+    """I3: it, and one with NULs in place of the mention, could stand under one path."""
+    made = addressed(
+        lambda itself: File(b"Derive(" + itself.encode() + b")"),
+        offsets=offsets,
+        method=ContentAddressMethod.TEXT,
+        name="x.drv",
+        itself=False,
+    )
+    for claim in (made.ca, None):
+        with pytest.raises(PermanentError, match="never mentions itself"):
+            prove(claim, made.path, made.node)
+
+
 @given(st.binary(max_size=300), piece_sizes(), st.sampled_from(ContentAddressMethod))
 def test_where_the_bytes_are_cut_does_not_matter(
     contents: bytes, sizes: list[int], method: ContentAddressMethod

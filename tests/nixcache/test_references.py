@@ -7,7 +7,7 @@ import re
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nixcache import references
@@ -197,3 +197,36 @@ def test_a_nar_made_of_mentions_is_not_searched_for_ever(monkeypatch: pytest.Mon
     with pytest.raises(PermanentError) as caught:
         scan([PART], [b"/nix/store/" * 2**14] * 100)
     assert caught.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 50_000])
+@given(texts(), piece_sizes())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_found_does_not_depend_on_how_it_is_searched_for(
+    monkeypatch: pytest.MonkeyPatch, limit: int, drawn: tuple[list[HashPart], bytes], sizes: list[int]
+) -> None:
+    """The search one by one is given up in mid-stream."""
+    monkeypatch.setattr(references, "_SEARCHED_AT_MOST", limit)
+    parts, text = drawn
+    assert scan(parts, cut(text, sizes)) == frozenset(part for part in parts if part.encode() in text)
+
+
+NEAR = "a" * 16 + "b" + "a" * 15
+HARD = {
+    "one by one": (b"a" * 2**16, [HashPart(NEAR)]),
+    "names that are none": (f"/nix/store/{NEAR}-.. ".encode() * 2**10, []),
+    "long names that are none": (f"/nix/store/{NEAR}-.-{'x' * 209}".encode() * 2**8, []),
+    "overlapping store dirs": (b"/nix/store" * 2**12, []),
+    "a mention again and again": (f"/nix/store/{PART}".encode() * 2**10, [PART]),
+}
+
+
+@pytest.mark.parametrize("hard", HARD)
+def test_every_kind_of_work_comes_to_an_end(hard: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I6: what is not counted would outlast the function on some machines, and not on others."""
+    piece, parts = HARD[hard]
+    monkeypatch.setattr(references, "WORK_LIMIT", 2**24)
+    monkeypatch.setattr(references, "_SEARCHED_AT_MOST", 2**20)
+    with pytest.raises(PermanentError) as caught:
+        scan(parts, [piece] * 2000)
+    assert (caught.value.code, caught.value.field) == (Code.TOO_LARGE, "References")

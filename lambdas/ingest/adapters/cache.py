@@ -17,7 +17,7 @@ from nixcache.errors import PermanentError, TransientError
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import HashPart, StoreDir
 from protocol.keys import NIX_CACHE_INFO_KEY, CacheListingKey, CacheNarInfoKey, CacheNarKey, NarFile
-from protocol.results import read_warnings, warnings_document
+from protocol.results import metadata_text, read_warnings, warnings_document
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -93,7 +93,9 @@ class S3Cache:
         if publication.submission_digest is not None:
             metadata[SUBMISSION_METADATA] = publication.submission_digest
         if publication.warnings:
-            metadata[WARNINGS_METADATA] = json.dumps(warnings_document(publication.warnings), separators=(",", ":"))
+            metadata[WARNINGS_METADATA] = metadata_text(
+                json.dumps(warnings_document(publication.warnings), separators=(",", ":"))
+            )
         key = str(CacheNarInfoKey(narinfo.store_path.hash_part))
         return self._create(key, narinfo.render(), _NARINFO_TYPE, metadata)
 
