@@ -23,7 +23,7 @@ from nixcache.nar import (
 from tests.nixcache.golden import HELLO_NAR
 from tests.nixcache.nar_model import MAGIC, File, Link, Node, Tree, encode, events, files, nar, nested, words
 from tests.nixcache.outcomes import Failure, outcome, parse_nar
-from tests.nixcache.strategies import nodes
+from tests.nixcache.strategies import cut, nodes
 
 FILE = (b"(", b"type", b"regular", b"contents", b"x", b")")
 
@@ -155,6 +155,14 @@ def test_a_node_below_the_deepest_level_is_refused(level: int, leaf: tuple[bytes
     # The offset is that of the type: the node's opening is part of the entry's.
     assert failure.offset == 24 + len(opening) * MAX_DEPTH + 32
     assert failure.problem == "A node is deeper than 64 levels."
+
+
+@pytest.mark.parametrize("leaf", [File(b"x"), File(b"x", executable=True), Link(b"x"), Tree()], ids=repr)
+def test_a_whole_nar_of_one_level_too_many_is_refused(leaf: Node) -> None:
+    """I7: also where the node below lies in the buffer to its end, and could be taken in one go."""
+    failure = refusal(nar(nested(MAX_DEPTH + 1, leaf)))
+    assert failure.problem == "A node is deeper than 64 levels."
+    assert outcome(lambda: parse_nar(cut(nar(nested(MAX_DEPTH + 1, leaf)), [1]))) == failure
 
 
 def test_every_padding_byte_is_zero_and_every_fixed_byte_is_fixed() -> None:
