@@ -16,12 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from nixcache.errors import PermanentError
+from nixcache.dsse import MAX_ENVELOPE_SIZE, Envelope
+from nixcache.errors import Code, PermanentError
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.nar import NarParser, dump
 from nixcache.nar_listing import ListingBuilder
 from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
+from nixcache.signature import PublicKey
 from nixcache.signing import SecretKey
+from nixcache.statement import PREDICATE_TYPE, Statement
 from nixcache.store_path import NIX_STORE, StoreDir
 from nixcache.verify import VerifiedStoreObject, verify
 
@@ -73,6 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_hash)
     command.add_argument("path", type=Path, metavar="PATH")
     command.add_argument("--flat", action="store_true", help="hash the bytes of the file itself")
+    text = "verify who signed a provenance, and print its statement as JSON"
+    command = commands.add_parser("provenance", help=text, description=text)
+    command.set_defaults(run=_provenance)
+    command.add_argument("--envelope", type=Path, required=True, metavar="FILE", help="the DSSE envelope")
+    command.add_argument(
+        "--public-key",
+        type=_public_key,
+        required=True,
+        action="append",
+        metavar="KEY",
+        help="a key to trust, as in trusted-public-keys; may be given again",
+    )
+    command.add_argument("--narinfo", type=Path, metavar="FILE", help="a narinfo that it has to be about")
     text = "print a new secret key; the public key goes to standard error"
     command = commands.add_parser("keygen", help=text, description=text)
     command.set_defaults(run=_keygen)
@@ -83,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
 def _store_dir(text: str) -> StoreDir:
     try:
         return StoreDir(text)
+    except PermanentError as error:
+        raise argparse.ArgumentTypeError(f"{error.problem} {error.remedy}") from error
+
+
+def _public_key(text: str) -> PublicKey:
+    try:
+        return PublicKey.parse(text)
     except PermanentError as error:
         raise argparse.ArgumentTypeError(f"{error.problem} {error.remedy}") from error
 
@@ -130,6 +153,41 @@ def _prove(options: argparse.Namespace) -> VerifiedStoreObject:
         narinfo = NarInfo.parse(file.read(MAX_NARINFO_SIZE + 1), options.store_dir)
     with options.nar.open("rb") as file:
         return verify(narinfo, _chunks(file))
+
+
+def _provenance(options: argparse.Namespace) -> int:
+    try:
+        statement = _attested(options)
+    except PermanentError as error:
+        return _reject(error)
+    _print(statement.to_json() + b"\n")
+    return _VERIFIED
+
+
+def _attested(options: argparse.Namespace) -> Statement:
+    with options.envelope.open("rb") as file:
+        envelope = Envelope.from_json(file.read(MAX_ENVELOPE_SIZE + 1))
+    statement = Statement.from_envelope(envelope, options.public_key)
+    if statement.predicate_type != PREDICATE_TYPE:
+        # The key may one day attest other things: those are no provenance, whatever they look like.
+        raise PermanentError(
+            Code.ATTESTATION_MISMATCH,
+            f"The statement is {statement.predicate_type[:80]}, no provenance.",
+            remedy=f"Give an envelope with a statement of the type {PREDICATE_TYPE}.",
+            field="predicateType",
+        )
+    if options.narinfo is not None:
+        with options.narinfo.open("rb") as file:
+            narinfo = NarInfo.parse(file.read(MAX_NARINFO_SIZE + 1), statement.store_dir)
+        if not statement.is_about(narinfo):
+            raise PermanentError(
+                Code.ATTESTATION_MISMATCH,
+                f"The statement is about {statement.store_dir.render(statement.store_path)} with the NAR hash"
+                f" {statement.nar_hash}, the narinfo about another store object.",
+                remedy="Fetch narinfo and provenance of the same store path.",
+                field="subject",
+            )
+    return statement
 
 
 def _nar_check(_options: argparse.Namespace) -> int:

@@ -25,6 +25,9 @@ class Code(StrEnum):
     REFERENCE_NOT_FOUND = "reference-not-found"
     CA_MISMATCH = "ca-mismatch"
     TOO_LARGE = "too-large"
+    ATTESTATION_MALFORMED = "attestation-malformed"
+    ATTESTATION_UNSIGNED = "attestation-unsigned"
+    ATTESTATION_MISMATCH = "attestation-mismatch"
 
 
 class AssayError(Exception):

@@ -1,14 +1,18 @@
 """Making signatures: the only place that holds a secret key (src/libutil/signature/local-keys.cc).
 
-Nothing but a :class:`~nixcache.verify.VerifiedStoreObject` can be signed here (invariant I1).
+A signature that Nix takes for one of a store object is made of nothing but a
+:class:`~nixcache.verify.VerifiedStoreObject` (invariant I1). What a key attests besides is encoded so that no client
+reads it as such (docs/adr/0051).
 """
 
 from __future__ import annotations
 
 from nacl.signing import SigningKey
 
+from nixcache.dsse import Envelope, EnvelopeSignature, pae
 from nixcache.errors import Code, PermanentError
 from nixcache.signature import PublicKey, Signature, fingerprint, parse_named_bytes, render_named_bytes
+from nixcache.statement import PAYLOAD_TYPE, Statement
 from nixcache.verify import VerifiedStoreObject
 
 SECRET_KEY_SIZE = 64
@@ -67,6 +71,19 @@ class SecretKey:
             references=verified.references,
         )
         return Signature(self.name, self._key.sign(message).signature)
+
+    def attest(self, statement: Statement) -> Envelope:
+        """Return ``statement`` in an envelope with this key's signature; TypeError for anything else.
+
+        The signature is over DSSE's encoding, which no fingerprint of a store object can equal. Raises
+        :class:`PermanentError` (``attestation-malformed``) for a statement that is too large.
+        """
+        # Bytes would be the caller's, and one day a builder's: only what was rendered from values is signed.
+        if type(statement) is not Statement:
+            raise TypeError(f"Only a Statement is attested, not a {type(statement).__name__}.")
+        payload = statement.to_json()
+        raw = self._key.sign(pae(PAYLOAD_TYPE, payload)).signature
+        return Envelope(PAYLOAD_TYPE, payload, (EnvelopeSignature(self.name, raw),))
 
     def __repr__(self) -> str:
         """Show the name only: a secret that reaches a log is no secret."""

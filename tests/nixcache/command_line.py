@@ -1,12 +1,18 @@
-"""`python -m nixcache` as a user starts it."""
+"""`python -m nixcache` as a user starts it, and what it answers; the fixture `call` calls it without a process."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+Answer = tuple[int, str, str]
+"""Exit code, standard output and standard error."""
+Call = Callable[..., Answer]
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,3 +46,13 @@ def finish(process: subprocess.Popen[bytes], data: bytes = b"") -> tuple[int, by
 def run(*arguments: str | Path | bytes, data: bytes = b"") -> tuple[int, bytes, str]:
     """Run it from start to end."""
     return finish(start(*arguments), data)
+
+
+def verdict(answer: Answer, code: int) -> dict[str, Any]:
+    """Return the one line of JSON that was printed with exit code ``code``."""
+    assert answer[0] == code
+    assert answer[1].count("\n") == 1, "one line of JSON"
+    assert answer[2] == ""
+    document = json.loads(answer[1])
+    assert isinstance(document, dict)
+    return document

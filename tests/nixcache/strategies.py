@@ -12,7 +12,9 @@ from nixcache.content_address import ContentAddress, ContentAddressMethod
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.narinfo import NarInfo
 from nixcache.signature import Signature
+from nixcache.statement import Statement
 from nixcache.store_path import HashPart, StoreDir, StorePath
+from nixcache.strict_json import Json
 from tests.nixcache.nar_model import File, Link, Node, Tree
 
 NAME_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+._?=-"
@@ -81,6 +83,29 @@ def narinfos() -> st.SearchStrategy[NarInfo]:
         deriver=st.none() | store_paths(),
         signatures=st.lists(signatures(), max_size=3).map(tuple),
         ca=st.none() | content_addresses(),
+    )
+
+
+def predicates() -> st.SearchStrategy[dict[str, Json]]:
+    """Any small predicate."""
+    leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=10)
+    values: st.SearchStrategy[Json] = st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    )
+    return st.dictionaries(st.text(max_size=5), values, max_size=4)
+
+
+def statements() -> st.SearchStrategy[Statement]:
+    """Any statement."""
+    return st.builds(
+        Statement,
+        store_dir=store_dirs(),
+        store_path=store_paths(),
+        nar_hash=hashes(HashAlgorithm.SHA256),
+        predicate_type=st.sampled_from(["urn:assay:publication:v1", "https://example.org/other/v2"]),
+        predicate=predicates(),
     )
 
 

@@ -7,9 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +17,7 @@ from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
 from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE
 from tests.nixcache.claims import claim
+from tests.nixcache.command_line import Call, verdict
 from tests.nixcache.compressed import compressed
 from tests.nixcache.golden import (
     HELLO,
@@ -27,29 +26,11 @@ from tests.nixcache.golden import (
     HELLO_NAR_HASH,
     HELLO_NARINFO,
     HELLO_TREE,
+    PUBLIC_KEY,
     SECRET_KEY,
     ZLIB,
 )
 from tests.nixcache.nar_model import File, Tree, nar, write_tree
-
-Answer = tuple[int, str, str]
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call main() as the command line does, with ``data`` on standard input."""
-
-    def call_main(*arguments: str | Path, data: bytes = b"") -> Answer:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        try:
-            code = main(list(map(str, arguments)))
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call_main
 
 
 @pytest.fixture
@@ -58,15 +39,6 @@ def submission(tmp_path: Path) -> list[str | Path]:
     (tmp_path / "narinfo").write_bytes(HELLO_NARINFO)
     (tmp_path / "nar").write_bytes(HELLO_NAR)
     return ["--narinfo", tmp_path / "narinfo", "--nar", tmp_path / "nar"]
-
-
-def verdict(answer: Answer, code: int) -> dict[str, Any]:
-    assert answer[0] == code
-    assert answer[1].count("\n") == 1, "one line of JSON"
-    assert answer[2] == ""
-    document = json.loads(answer[1])
-    assert isinstance(document, dict)
-    return document
 
 
 def test_verify_accepts(call: Call, submission: list[str | Path]) -> None:
@@ -256,6 +228,8 @@ def test_a_bad_key_name_is_bad_usage(call: Call, name: str) -> None:
         ["sign", "--narinfo", "x", "--nar", "y"],
         ["hash"],
         ["keygen"],
+        ["provenance", "--envelope", "x"],
+        ["provenance", "--public-key", PUBLIC_KEY],
         ["nar-check", "file"],
         ["--flat"],
     ],
@@ -269,7 +243,8 @@ def test_wrong_arguments_are_bad_usage(call: Call, arguments: list[str]) -> None
 def test_help_names_every_command_and_the_exit_codes(call: Call) -> None:
     code, out, _ = call("--help")
     assert code == 0
-    for word in ("verify", "sign", "nar-check", "ls", "hash", "keygen", "0 verified or done, 1 rejected, 2 usage"):
+    commands = ("verify", "sign", "provenance", "nar-check", "ls", "hash", "keygen")
+    for word in (*commands, "0 verified or done, 1 rejected, 2 usage"):
         assert word in out
 
 
@@ -278,6 +253,7 @@ def test_help_names_every_command_and_the_exit_codes(call: Call) -> None:
     [
         ["verify", "--narinfo", "absent", "--nar", "absent"],
         ["sign", "--narinfo", "absent", "--nar", "absent", "--key-file", "absent"],
+        ["provenance", "--envelope", "absent", "--public-key", PUBLIC_KEY],
         ["hash", "absent"],
         ["hash", "--flat", "absent"],
         ["hash", "--flat", "."],

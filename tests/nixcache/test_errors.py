@@ -56,4 +56,7 @@ def test_codes_are_kebab_case_and_stable() -> None:
         "reference-not-found",
         "ca-mismatch",
         "too-large",
+        "attestation-malformed",
+        "attestation-unsigned",
+        "attestation-mismatch",
     }
