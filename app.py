@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import aws_cdk as cdk
 
@@ -14,7 +15,7 @@ from stacks.config import Config
 def main() -> None:
     """Synthesise what cdk.json's context describes."""
     app = cdk.App()
-    config = Config.from_context(app.node.try_get_context("assay"))
+    config = Config.from_context(app.node.try_get_context("assay"), directory=Path(__file__).parent)
     AssayStack(app, f"Assay-{config.stage}", config=config)
     app.synth()
 

@@ -19,13 +19,16 @@ from fuzz.oracles.archive import encode
 from fuzz.targets.addresses import DRAFT
 from nixcache.compression import Compression, compress
 from nixcache.content_address import ContentAddressMethod
+from nixcache.dsse import Envelope, EnvelopeSignature
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.narinfo import NarInfo
 from nixcache.signature import Signature
+from nixcache.signing import SecretKey
+from nixcache.statement import PREDICATE_TYPE, Statement
 from nixcache.store_path import NIX_STORE, HashPart, StorePath
 from protocol.keys import BuilderName, StagingNarInfoKey
 from protocol.results import Result
-from protocol.verdicts import Conflict, Duplicate, Published, Rejected, Waiting
+from protocol.verdicts import Against, AwaitingQuorum, Conflict, Duplicate, Published, Rejected, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,6 +305,7 @@ def _texts() -> Iterator[tuple[str, bytes]]:
             f"nar/{value.nix32}.nar.zst",
             f"builder-1/{_HELLO.hash_part}.narinfo",
             f"waiting/{_ZLIB.hash_part}/builder-1/{_HELLO.hash_part}",
+            f"votes/{_ZLIB.hash_part}/builder-1.json",
         )
     ):
         yield f"{number:02}", text.encode()
@@ -310,9 +314,10 @@ def _texts() -> Iterator[tuple[str, bytes]]:
 def _results() -> Iterator[tuple[str, bytes]]:
     verdicts: tuple[Verdict, ...] = (
         Published(("cache.example.org-1",)),
-        Duplicate(),
+        Duplicate("https://cache.example.org"),
         Waiting((_ZLIB, _GLIBC)),
-        Conflict(_sha256(b""), _sha256(b"x")),
+        AwaitingQuorum(1, 2),
+        Conflict(_sha256(b""), _sha256(b"x"), Against.VOTE),
         Rejected(code="nar-malformed", problem="It is wrong.", remedy="Make it right.", field="NAR", offset=8),
     )
     for verdict in verdicts:
@@ -322,8 +327,37 @@ def _results() -> Iterator[tuple[str, bytes]]:
             store_path=_HELLO,
             verdict=verdict,
             at=datetime(2026, 11, 22, 10, tzinfo=UTC),
+            disputed_by=(_sha256(b"x"), _sha256(b"y")),
         )
         yield verdict.kind.value, result.to_json()
+
+
+def _attestations() -> Iterator[tuple[str, bytes]]:
+    key = SecretKey.parse(_SECRET_KEY)
+    statement = Statement(
+        store_dir=NIX_STORE,
+        store_path=_HELLO,
+        nar_hash=_sha256(b""),
+        predicate_type=PREDICATE_TYPE,
+        predicate={"quorum": None, "narSize": 96, "references": [_ZLIB.base_name], "policy": {"x": True}},
+    )
+    text, envelope = statement.to_json(), key.attest(statement)
+    yield "statement", text
+    yield "no-predicate", dataclasses.replace(statement, predicate={}).to_json().replace(b'"predicate":{},', b"")
+    yield "two-subjects", text.replace(b'"subject":[', b'"subject":[{},')
+    yield "other-digests", text.replace(b'"sha256"', b'"md5":"","sha256"')
+    yield "twice", text.replace(b'"narSize"', b'"quorum"')
+    yield "fraction", text.replace(b"96", b"9.6")
+    yield "envelope", envelope.to_json()
+    yield "two-signatures", dataclasses.replace(envelope, signatures=envelope.signatures * 2).to_json()
+    yield "no-signatures", dataclasses.replace(envelope, signatures=()).to_json()
+    yield "other-payload", Envelope("application/x", b"\xff", (EnvelopeSignature("", b""),)).to_json()
+    yield "no-keyid", b'{"payload": "", "payloadType": "", "signatures": [{"sig": "", "x": 1e999}]}'
+    yield "url-safe", b'{"payload": "-_-_", "payloadType": "", "signatures": [{"sig": "-_8="}]}'
+    yield "mixed-alphabets", b'{"payload": "-_+/", "payloadType": "", "signatures": []}'
+    yield "spare-bits", b'{"payload": "+/9=", "payloadType": "", "signatures": []}'
+    yield "no-padding", b'{"payload": "", "payloadType": "", "signatures": [{"sig": "-_8"}]}'
+    yield "payload-twice", b'{"payload": "", "payloadType": "", "signatures": [], "payload": "e30="}'
 
 
 def main() -> None:
@@ -337,6 +371,7 @@ def main() -> None:
         "verify": _submissions(),
         "texts": _texts(),
         "results": _results(),
+        "attestations": _attestations(),
     }
     for target, inputs in corpora.items():
         directory = SEEDS / target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from hook.entry import Refused
+from hook.entry import Refused, Submitted
 from hook.exit_code import ExitCode
 from hook.uploader import stuck
 from nixcache.errors import TransientError
@@ -89,7 +89,7 @@ def drain(
             followed |= _open(entries)
         if _settled(entries, followed):
             return _outcome(entries, followed)
-        if (code := _give_up(report, stop, deadline)) is not None:
+        if (code := _give_up(report, stop, deadline, _awaiting_quorum(entries, followed))) is not None:
             return code
 
 
@@ -123,7 +123,7 @@ def _drain_own(
             followed |= _open(queue.entries)
         if _settled(queue.entries, followed) and not queue.has_spooled():
             return ExitCode.REFUSED if queue.has_set_aside else _outcome(queue.entries, followed)
-        if (code := _give_up(report, stop, deadline)) is not None:
+        if (code := _give_up(report, stop, deadline, _awaiting_quorum(queue.entries, followed))) is not None:
             return ExitCode.TROUBLE if trouble else code
 
 
@@ -148,12 +148,22 @@ def _outcome(entries: Mapping[StorePath, Entry], followed: set[StorePath]) -> Ex
     return ExitCode.DONE if followed.isdisjoint(entries) else ExitCode.REFUSED
 
 
-def _give_up(report: Report, stop: Event, deadline: float) -> ExitCode | None:
+def _awaiting_quorum(entries: Mapping[StorePath, Entry], followed: set[StorePath]) -> int:
+    """How many of ``followed`` wait for what other builders do."""
+    progresses = (entry.progress for path, entry in entries.items() if path in followed)
+    return sum(isinstance(progress, Submitted) and progress.quorum is not None for progress in progresses)
+
+
+def _give_up(report: Report, stop: Event, deadline: float, awaiting_quorum: int) -> ExitCode | None:
     """Wait a little; tell whether waiting any longer is over."""
     if time.monotonic() > deadline:
         report.problem(
-            "no verdict in time; everything is kept in the queue. See `assay status`; is the service running, and may"
-            " this builder read its results in the ledger bucket?"
+            "no verdict in time; everything is kept in the queue. See `assay status`; "
+            + (
+                f"{awaiting_quorum} of the paths await a quorum: have another builder build them"
+                if awaiting_quorum
+                else "is the service running, and may this builder read its results in the ledger bucket?"
+            )
         )
         return ExitCode.TIMED_OUT
     return ExitCode.INTERRUPTED if stop.wait(DRAIN_TICK_SECONDS) else None

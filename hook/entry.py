@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from hook.errors import BuilderCode
 from nixcache.errors import PermanentError
 from nixcache.store_path import StorePath
+from protocol.verdicts import AwaitingQuorum
 
 if TYPE_CHECKING:
     from nixcache.store_path import StoreDir
@@ -36,7 +37,8 @@ class Submitted:
     """In staging as exactly this version; the verdict is awaited.
 
     ``staged_at`` is S3's clock, ``since`` ours (seconds since the epoch). ``waits_for`` are the references that the
-    service itself waits for; ``uploads`` counts this submission and those before it that were lost.
+    service itself waits for, ``quorum`` how far the agreement is that it waits for; ``uploads`` counts this submission
+    and those before it that were lost.
     """
 
     state: ClassVar = "submitted"
@@ -45,6 +47,7 @@ class Submitted:
     since: float
     uploads: int
     waits_for: tuple[StorePath, ...] = ()
+    quorum: AwaitingQuorum | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,16 @@ class Entry:
                 path = store_dir.parse(document["storePath"])
                 return cls(path, float(document["queuedAt"]), _progress(document))
             problem = f"its schema is {document['schema']!r}, this version reads {SCHEMA}"
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PermanentError) as error:
+        # OverflowError: of int(), for JSON's Infinity.
+        except (
+            ValueError,
+            OverflowError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            PermanentError,
+        ) as error:
             problem = repr(error)
         raise PermanentError(
             BuilderCode.QUEUE_ENTRY_MALFORMED,
@@ -115,6 +127,7 @@ def _details(progress: Progress) -> dict[str, Any]:
                 "stagedAt": progress.staged_at.isoformat(),
                 "since": progress.since,
                 "waitsFor": [path.base_name for path in progress.waits_for],
+                "quorum": asdict(progress.quorum) if progress.quorum else None,
             }
         case Refused():
             return {"code": progress.code, "problem": progress.problem, "since": progress.since}
@@ -136,10 +149,15 @@ def _progress(document: dict[str, Any]) -> Progress:
                 since=float(document["since"]),
                 uploads=int(document["uploads"]),
                 waits_for=tuple(map(StorePath.from_base_name, document["waitsFor"])),
+                quorum=_quorum(document.get("quorum")),  # entries of before there were quorums have none
             )
         case Refused.state:
             return Refused(code=str(document["code"]), problem=str(document["problem"]), since=float(document["since"]))
     raise ValueError(f"no state {document['state']!r}")
+
+
+def _quorum(document: dict[str, Any] | None) -> AwaitingQuorum | None:
+    return None if document is None else AwaitingQuorum(int(document["have"]), int(document["need"]))
 
 
 def _time(text: str) -> datetime:

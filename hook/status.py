@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from hook.entry import Queued, Refused, Submitted
 from hook.post_build import LOG_NAME
 from hook.uploader import stuck
+from hook.wording import of_quorum
+from protocol.verdicts import AwaitingQuorum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +59,8 @@ def _remark(entry: Entry, now: float) -> str:
             return ""
         case Queued(tries=tries, next_attempt_at=at, problem=problem):
             return f"try {tries + 1} in {_age(max(0, at - now))}: {problem}"
+        case Submitted(quorum=AwaitingQuorum() as quorum):
+            return f"awaits a quorum: {of_quorum(quorum)}"
         case Submitted(waits_for=()):
             return "awaits its verdict"
         case Submitted(waits_for=missing):

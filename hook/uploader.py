@@ -9,12 +9,22 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
+from hook import wording
 from hook.closure import Plan, plan
 from hook.entry import Entry, Queued, Refused, Submitted
 from hook.nix_store import DumpFailedError, vanished
 from hook.upload import upload
 from nixcache.errors import AssayError, PermanentError, TransientError
-from protocol.verdicts import Conflict, Duplicate, Published, Rejected, ServiceCode, Waiting
+from protocol.verdicts import (
+    AwaitingQuorum,
+    Conflict,
+    Duplicate,
+    Published,
+    Rejected,
+    ServiceCode,
+    Waiting,
+    is_final,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
     from nixcache.store_path import StorePath
     from protocol.keys import BuilderName
     from protocol.results import Result
-    from protocol.verdicts import Verdict
 
 UPLOADS_AT_ONCE: Final = 4
 POLLS_AT_ONCE: Final = 8
@@ -40,8 +49,6 @@ MAX_UPLOADS: Final = 3
 """Of one path, when the service finds nothing in staging each time."""
 SUPERSEDED_SECONDS: Final = 60
 """How long our own verdict may be out while the ledger shows a newer one on another version."""
-WARNED_PATHS_SHOWN: Final = 3
-"""Of one warning, which is one line; the result document names more."""
 _LOST: Final = frozenset((ServiceCode.NAR_MISSING.value, ServiceCode.NARINFO_MISSING.value))
 
 
@@ -237,47 +244,49 @@ class Uploader:
 
     def _follow(self, path: StorePath, progress: Submitted, result: Result) -> None:
         if result.version_id == progress.version_id:
-            self._conclude(path, progress, result.verdict)
+            self._conclude(path, progress, result)
         elif (
             # Another machine with this builder's name submitted the same path, and its verdict overwrote ours.
             result.at > progress.staged_at
             and time.time() - progress.since > SUPERSEDED_SECONDS
-            and not isinstance(result.verdict, Waiting)
+            and is_final(result.verdict)
         ):
             self._start_anew(path, uploads=0)
 
-    def _conclude(self, path: StorePath, progress: Submitted, verdict: Verdict) -> None:
-        match verdict:
-            case Published() | Duplicate():
-                self._report.progress(f"{verdict.kind} {path.base_name}")
-                for warning in verdict.warnings if isinstance(verdict, Published) else ():
-                    shown = ", ".join(other.base_name for other in warning.paths[:WARNED_PATHS_SHOWN])
-                    self._report.problem(f"warning {path.base_name} ({warning.code}): {warning.problem} {shown}")
-                self._queue.finish(path)
-            case Waiting(missing=missing):
-                if missing != progress.waits_for:
-                    self._report.progress(
-                        f"waiting {path.base_name} for {', '.join(other.base_name for other in missing)}"
-                    )
-                    entry = self._queue.entries[path]
-                    self._queue.save(replace(entry, progress=replace(progress, waits_for=missing)))
+    def _conclude(self, path: StorePath, progress: Submitted, result: Result) -> None:
+        match result.verdict:
+            case Published(warnings=warnings):
+                self._report.progress(f"published {path.base_name}")
+                for warning in warnings:
+                    self._report.problem(f"warning {path.base_name} {wording.of_warning(warning)}")
+                self._finish(path, result)
+            case Duplicate(upstream=upstream):
+                self._report.progress(f"duplicate {path.base_name}{f': {upstream} has it' if upstream else ''}")
+                self._finish(path, result)
+            case Waiting() | AwaitingQuorum() as verdict:
+                self._await(path, progress, verdict)
             case Rejected(code=code) if code in _LOST and progress.uploads < MAX_UPLOADS:
                 self._start_anew(path, uploads=progress.uploads)
-            case Rejected():
-                place = f" ({verdict.field})" if verdict.field else ""
-                problem = f"{verdict.code}{place}: {verdict.problem} {verdict.remedy}".rstrip()
-                self._refuse(path, problem, code=verdict.code)
-            case Conflict(published_nar_hash=published, submitted_nar_hash=submitted):
-                differs = (
-                    "other references or another content address"
-                    if published == submitted
-                    else f"nar hash {published}, yours has {submitted}"
-                )
-                problem = (
-                    f"conflict: another object is published under this path, with {differs}."
-                    " The build is not reproducible: take the published one."
-                )
-                self._refuse(path, problem, code=verdict.kind)
+            case Rejected() as rejected:
+                self._refuse(path, wording.of_rejection(rejected), code=rejected.code)
+            case Conflict() as conflict:
+                self._refuse(path, wording.of_conflict(conflict), code=conflict.kind)
+
+    def _await(self, path: StorePath, progress: Submitted, verdict: Waiting | AwaitingQuorum) -> None:
+        if isinstance(verdict, Waiting):
+            awaiting = replace(progress, waits_for=verdict.missing, quorum=None)
+            line = f"waiting {path.base_name} for {', '.join(other.base_name for other in verdict.missing)}"
+        else:
+            awaiting = replace(progress, waits_for=(), quorum=verdict)
+            line = f"awaiting a quorum {path.base_name}: {wording.of_quorum(verdict)}"
+        if awaiting != progress:
+            self._report.progress(line)
+            self._queue.save(replace(self._queue.entries[path], progress=awaiting))
+
+    def _finish(self, path: StorePath, result: Result) -> None:
+        if dispute := wording.of_dispute(result):
+            self._report.problem(f"warning {path.base_name}: {dispute}")
+        self._queue.finish(path)
 
     def _start_anew(self, path: StorePath, *, uploads: int) -> None:
         self._queue.root(path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -15,6 +16,8 @@ from local.aws import ACCOUNT, PROJECT_ROOT, REGION
 from nixcache.errors import TransientError
 
 FUNCTION_NAME = "assay-ingest"
+RUNTIME = ("local.runtime",)
+"""The module that runs the handler, and its arguments."""
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION_NAME}"
 _STOP_SECONDS = 5
 
@@ -37,9 +40,17 @@ class Report:
 class ExecutionEnvironment:
     """One process that runs the handler, started at the first event and again after a crash or a timeout."""
 
-    def __init__(self, environment: dict[str, str], *, timeout: float, log: IO[str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        *,
+        timeout: float,
+        runtime: Sequence[str] = RUNTIME,
+        log: IO[str] | None = None,
+    ) -> None:
         """``environment`` is what the handler gets beside PATH; ``timeout`` is in seconds; ``log`` takes its logs."""
         self._environment = environment
+        self._runtime = runtime
         self._timeout = timeout
         self._log = log
         self._process: subprocess.Popen[str] | None = None
@@ -85,7 +96,7 @@ class ExecutionEnvironment:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "local.runtime"],
+                [sys.executable, "-m", *self._runtime],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

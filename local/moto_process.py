@@ -13,12 +13,15 @@ import sys
 
 from moto.server import ThreadedMotoServer
 
+from local.moto_repairs import repair
+
 LOOPBACK = "127.0.0.1"
 
 
 def main() -> None:
     """Serve until standard input ends."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request would drown everything else
+    repair()
     server = ThreadedMotoServer(LOOPBACK, int(sys.argv[1]), verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)

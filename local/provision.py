@@ -12,7 +12,15 @@ from nixcache.signature import PublicKey
 from nixcache.signing import SecretKey
 from nixcache.store_path import StoreDir
 from protocol.delivery import MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT_SECONDS
-from protocol.keys import NARINFO_SUFFIX, PROVENANCE_PREFIX, RESULTS_PREFIX, WAITING_PREFIX, BuilderName
+from protocol.keys import (
+    NARINFO_SUFFIX,
+    ORPHANS_PREFIX,
+    PROVENANCE_PREFIX,
+    RESULTS_PREFIX,
+    VOTES_PREFIX,
+    WAITING_PREFIX,
+    BuilderName,
+)
 from protocol.settings import IngestSettings, Upstream
 
 if TYPE_CHECKING:
@@ -56,10 +64,11 @@ def provision(
     max_nar_size: int,
     upstreams: tuple[Upstream, ...],
     first_retry_seconds: int,
+    policy_file: str,
 ) -> Deployment:
     """Make everything, then turn IAM on.
 
-    ``max_nar_size`` is in bytes, ``first_retry_seconds`` as in :class:`IngestSettings`.
+    ``max_nar_size`` is in bytes, ``first_retry_seconds`` and ``policy_file`` as in :class:`IngestSettings`.
     """
     sqs = aws.client("sqs", UNCHECKED)
     dead_letter_queue_url, dead_letter_queue_arn = _create_queue(sqs, _DEAD_LETTER_QUEUE)
@@ -83,6 +92,7 @@ def provision(
             ledger_bucket=LEDGER_BUCKET,
             queue_url=queue_url,
             signing_secret_id=_SIGNING_SECRET,
+            policy_file=policy_file,
             max_nar_size=max_nar_size,
             upstreams=upstreams,
         ),
@@ -159,7 +169,11 @@ _INGEST_MAY: Sequence[Statement] = [
     _allow(["s3:ListBucket", "s3:ListBucketVersions"], [f"arn:aws:s3:::{STAGING_BUCKET}"]),
     _allow(["s3:ListBucket"], [f"arn:aws:s3:::{bucket}" for bucket in (CACHE_BUCKET, LEDGER_BUCKET)]),
     _allow(["s3:GetObject", "s3:PutObject"], [_objects(CACHE_BUCKET)]),
-    _allow(["s3:PutObject"], [_objects(LEDGER_BUCKET, prefix) for prefix in (RESULTS_PREFIX, PROVENANCE_PREFIX)]),
+    _allow(
+        ["s3:GetObject", "s3:PutObject"],
+        [_objects(LEDGER_BUCKET, prefix) for prefix in (RESULTS_PREFIX, PROVENANCE_PREFIX, VOTES_PREFIX)],
+    ),
+    _allow(["s3:PutObject"], [_objects(LEDGER_BUCKET, ORPHANS_PREFIX)]),
     _allow(["s3:PutObject", "s3:DeleteObject"], [_objects(LEDGER_BUCKET, WAITING_PREFIX)]),
     # DeleteObjects, which moto asks for on the bucket as a whole, and AWS on each object.
     _allow(["s3:DeleteObject"], [f"arn:aws:s3:::{LEDGER_BUCKET}"]),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO, Any, Self
 
 from local.aws import REGION, Aws, MotoServer
 from local.cache_server import CacheServer
 from local.event_source import EventSource
-from local.function import ExecutionEnvironment, Report
+from local.function import RUNTIME, ExecutionEnvironment, Report
 from local.provision import Deployment, provision
 from nixcache.store_path import NIX_STORE, StoreDir
 from nixcache.verify import DEFAULT_MAX_NAR_SIZE
 from protocol.delivery import BATCH_SIZE, FIRST_RETRY_SECONDS, FUNCTION_TIMEOUT_SECONDS
 from protocol.keys import BuilderName
+from protocol.policy import SubmissionPolicy
 from protocol.settings import Upstream
 
 DEFAULT_BUILDERS = (BuilderName("alice"), BuilderName("mallory"))
@@ -39,15 +42,19 @@ class LocalService:
         builders: Sequence[BuilderName] = DEFAULT_BUILDERS,
         max_nar_size: int = DEFAULT_MAX_NAR_SIZE,
         upstreams: tuple[Upstream, ...] = (),
+        policy: SubmissionPolicy | None = None,
         first_retry_seconds: int = FIRST_RETRY_SECONDS,
         concurrency: int = DEFAULT_CONCURRENCY,
+        runtime: Sequence[str] = RUNTIME,
         log: IO[str] | None = None,
     ) -> None:
         """``port`` is moto's (0: any free one), ``max_nar_size`` in bytes.
 
-        ``first_retry_seconds`` is how long a submission rests after its first trouble.
+        ``policy`` is by default the one without rules; ``first_retry_seconds`` is how long a submission rests after its
+        first trouble.
 
-        ``concurrency`` is how many execution environments take batches at once.
+        ``concurrency`` is how many execution environments take batches at once; ``runtime`` is the module that runs in
+        them, and its arguments.
         ``log`` (default: our standard error) takes what moto and the function say.
         """
         self._port = port
@@ -55,8 +62,10 @@ class LocalService:
         self._builders = builders
         self._max_nar_size = max_nar_size
         self._upstreams = upstreams
+        self._policy = SubmissionPolicy.open_to(builders, max_nar_size) if policy is None else policy
         self._first_retry_seconds = first_retry_seconds
         self._concurrency = concurrency
+        self._runtime = runtime
         self._log = log
         self._stack = ExitStack()
         self.reports: list[Report] = []
@@ -65,6 +74,8 @@ class LocalService:
     def __enter__(self) -> Self:
         """Start everything; raises :class:`nixcache.errors.TransientError` when this machine does not let us."""
         with ExitStack() as stack:
+            policy_file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-policy-")), "policy.json")
+            policy_file.write_bytes(self._policy.to_json())
             self._moto = stack.enter_context(MotoServer(port=self._port, log=self._log))
             self.aws = self._moto.aws
             self.deployment = provision(
@@ -74,6 +85,7 @@ class LocalService:
                 max_nar_size=self._max_nar_size,
                 upstreams=self._upstreams,
                 first_retry_seconds=self._first_retry_seconds,
+                policy_file=str(policy_file),
             )
             settings = self.deployment.settings
             reader = self.aws.client("s3", self.deployment.reader)
@@ -118,6 +130,7 @@ class LocalService:
         function = ExecutionEnvironment(
             {**self.aws.environment(self.deployment.ingest), **self.deployment.settings.to_environment()},
             timeout=FUNCTION_TIMEOUT_SECONDS,
+            runtime=self._runtime,
             log=self._log,
         )
         stack.callback(function.close)

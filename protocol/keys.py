@@ -22,7 +22,9 @@ NARINFO_SUFFIX: Final = ".narinfo"
 NIX_CACHE_INFO_KEY: Final = "nix-cache-info"
 RESULTS_PREFIX: Final = "results/"
 WAITING_PREFIX: Final = "waiting/"
+VOTES_PREFIX: Final = "votes/"
 PROVENANCE_PREFIX: Final = "provenance/"
+ORPHANS_PREFIX: Final = "orphans/"
 
 _BUILDER = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HASH_PART = f"[{nix32.ALPHABET}]{{{HASH_PART_LENGTH}}}"
@@ -108,9 +110,14 @@ class NarFile:
         return cls(file_hash.nix32, compression.extension)
 
     @property
+    def name(self) -> str:
+        """The name itself."""
+        return f"{self.sha256}.nar{self.extension}"
+
+    @property
     def url(self) -> str:
         """``nar/<file>``, as a narinfo's ``URL`` has it."""
-        return f"nar/{self.sha256}.nar{self.extension}"
+        return f"nar/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +224,42 @@ class WaitingKey:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteKey:
+    """``votes/<hash part>/<builder>.json`` in the ledger bucket: one builder, one vote on one store path."""
+
+    hash_part: HashPart
+    builder: BuilderName
+
+    @classmethod
+    def parse(cls, text: str) -> VoteKey:
+        """Read a key; raises :class:`PermanentError` (``object-key-malformed``)."""
+        hash_part, builder = _match(rf"{VOTES_PREFIX}({_HASH_PART})/({_BUILDER})\.json", text, what="a vote")
+        return cls(HashPart(hash_part), BuilderName(builder))
+
+    @staticmethod
+    def prefix(hash_part: HashPart) -> str:
+        """What the keys of all votes on ``hash_part`` begin with."""
+        return f"{VOTES_PREFIX}{hash_part}/"
+
+    def __str__(self) -> str:
+        """The key."""
+        return f"{self.prefix(self.hash_part)}{self.builder}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanKey:
+    """``orphans/<file>`` in the ledger bucket: this NAR in the cache lost a race, so maybe no narinfo names it."""
+
+    file: NarFile
+
+    def __str__(self) -> str:
+        """The key."""
+        return f"{ORPHANS_PREFIX}{self.file.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class ProvenanceKey:
-    """``provenance/<hash part>.json`` in the ledger bucket."""
+    """``provenance/<hash part>.json`` in the ledger bucket; empty as long as the path is only waited for."""
 
     hash_part: HashPart
 

@@ -12,11 +12,25 @@ from typing import Any, Final
 from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.store_path import StorePath, parse_hash_part
+from nixcache.strict_json import Json
 from protocol.keys import BuilderName, StagingNarInfoKey
-from protocol.verdicts import Conflict, Duplicate, Kind, PublicationWarning, Published, Rejected, Verdict, Waiting
+from protocol.verdicts import (
+    Against,
+    AwaitingQuorum,
+    Conflict,
+    Duplicate,
+    Kind,
+    PublicationWarning,
+    Published,
+    Rejected,
+    Verdict,
+    Waiting,
+)
 
 SCHEMA: Final = 1
 """Raised when a reader of the old schema would misunderstand the new one; new fields alone do not raise it."""
+MAX_DISPUTES: Final = 8
+"""NAR hashes of others' that one result lists: the first ones. One is enough to look into it."""
 
 
 class ResultCode(StrEnum):
@@ -29,7 +43,8 @@ class ResultCode(StrEnum):
 class Result:
     """The verdict on one version of one narinfo in staging.
 
-    ``store_path`` is None where the narinfo could not be read; ``at`` is in UTC.
+    ``store_path`` is None where the narinfo could not be read; ``at`` is in UTC. ``disputed_by`` are NAR hashes that
+    others have submitted for the same store path, :data:`MAX_DISPUTES` at most, each once.
     """
 
     submission: StagingNarInfoKey
@@ -37,6 +52,7 @@ class Result:
     store_path: StorePath | None
     verdict: Verdict
     at: datetime
+    disputed_by: tuple[Hash, ...] = ()
 
     def to_json(self) -> bytes:
         """Return the document."""
@@ -49,6 +65,7 @@ class Result:
             "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds"),
             "verdict": self.verdict.kind.value,
             **_details(self.verdict),
+            "disputedBy": list(map(str, self.disputed_by)),
         }
         return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -73,6 +90,7 @@ class Result:
                 store_path=None if store_path is None else StorePath.from_base_name(store_path),
                 verdict=_verdict(document),
                 at=_time(_text(document["at"])),
+                disputed_by=tuple(Hash.parse(_text(text)) for text in _items(document["disputedBy"])),
             )
         # RecursionError: what json raises for a document nested a thousand levels deep.
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -83,7 +101,7 @@ class Result:
             ) from error
 
 
-def warnings_document(warnings: Sequence[PublicationWarning]) -> list[dict[str, object]]:
+def warnings_document(warnings: Sequence[PublicationWarning]) -> list[dict[str, Json]]:
     """Return how documents list ``warnings``."""
     return [
         {"code": warning.code, "problem": warning.problem, "paths": [path.base_name for path in warning.paths]}
@@ -111,12 +129,14 @@ def _details(verdict: Verdict) -> dict[str, Any]:
     match verdict:
         case Published(signed_by=signed_by, warnings=warnings):
             return {"signedBy": list(signed_by), "warnings": warnings_document(warnings)}
-        case Duplicate():
-            return {}
+        case Duplicate(upstream=upstream):
+            return {"upstream": upstream}
         case Waiting(missing=missing):
             return {"missing": [path.base_name for path in missing]}
-        case Conflict(published_nar_hash=published, submitted_nar_hash=submitted):
-            return {"publishedNarHash": str(published), "submittedNarHash": str(submitted)}
+        case AwaitingQuorum(have=have, need=need):
+            return {"have": have, "need": need}
+        case Conflict(other_nar_hash=other, submitted_nar_hash=submitted, against=against):
+            return {"otherNarHash": str(other), "submittedNarHash": str(submitted), "against": against.value}
         case Rejected():
             return asdict(verdict)
 
@@ -124,16 +144,19 @@ def _details(verdict: Verdict) -> dict[str, Any]:
 def _verdict(document: dict[str, Any]) -> Verdict:
     match Kind(document["verdict"]):
         case Kind.PUBLISHED:
-            # A service of before there were warnings left the field out.
-            warnings = read_warnings(document.get("warnings", []))
+            warnings = read_warnings(document["warnings"])
             return Published(tuple(map(_text, _items(document["signedBy"]))), warnings)
         case Kind.DUPLICATE:
-            return Duplicate()
+            return Duplicate(_optional_text(document["upstream"]))
         case Kind.WAITING:
             return Waiting(_paths(document["missing"]))
+        case Kind.AWAITING_QUORUM:
+            return AwaitingQuorum(_integer(document["have"]), _integer(document["need"]))
         case Kind.CONFLICT:
             return Conflict(
-                Hash.parse(_text(document["publishedNarHash"])), Hash.parse(_text(document["submittedNarHash"]))
+                Hash.parse(_text(document["otherNarHash"])),
+                Hash.parse(_text(document["submittedNarHash"])),
+                Against(document["against"]),
             )
         case Kind.REJECTED:
             return Rejected(
@@ -155,10 +178,14 @@ def _optional_text(value: object) -> str | None:
     return None if value is None else _text(value)
 
 
-def _optional_integer(value: object) -> int | None:
-    if value is not None and type(value) is not int:
+def _integer(value: object) -> int:
+    if type(value) is not int:
         raise TypeError(f"{value!r:.100} is no integer")
     return value
+
+
+def _optional_integer(value: object) -> int | None:
+    return None if value is None else _integer(value)
 
 
 def _items(value: object) -> list[object]:

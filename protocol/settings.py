@@ -55,12 +55,20 @@ DEFAULT_REFERENCE_POLICY: Final = ReferencePolicy()
 """A false claim is refused. What Nix itself leaves out for ``unsafeDiscardReferences`` (disk images) is said."""
 
 
+MAX_WAITING_DAYS: Final = 13
+"""The longest that a submission may wait: a waiting marker expires after 14 days, and whoever lost it waits unseen."""
+DEFAULT_WAITING_DAYS: Final = 7
+SECONDS_OF_A_DAY: Final = 24 * 60 * 60
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
     """What the handler needs to know: bucket names, the queue's URL, the secret's name, the deployment's limits.
 
-    ``max_nar_size`` is in bytes; ``max_expansion`` is how many times its file a NAR may be as large;
-    ``first_retry_seconds`` is how long a submission rests after its first trouble.
+    ``policy_file`` is where the deployment's :class:`protocol.policy.SubmissionPolicy` lies; ``max_nar_size`` is in
+    bytes; ``max_expansion`` is how many times its file a NAR may be as large; ``first_retry_seconds`` is how long a
+    submission rests after its first trouble; ``max_waiting_seconds`` is how long it may wait for its references;
+    ``publish_upstream_paths``: whether a path is published here that a trusted upstream itself has.
     """
 
     staging_bucket: str
@@ -68,11 +76,14 @@ class IngestSettings:
     ledger_bucket: str
     queue_url: str
     signing_secret_id: str
+    policy_file: str
     store_dir: StoreDir = NIX_STORE
     max_nar_size: int = DEFAULT_MAX_NAR_SIZE
     max_expansion: int = DEFAULT_MAX_EXPANSION
     references: ReferencePolicy = DEFAULT_REFERENCE_POLICY
     first_retry_seconds: int = FIRST_RETRY_SECONDS
+    max_waiting_seconds: int = DEFAULT_WAITING_DAYS * SECONDS_OF_A_DAY
+    publish_upstream_paths: bool = False
     upstreams: tuple[Upstream, ...] = ()
 
     def to_environment(self) -> dict[str, str]:
@@ -83,12 +94,15 @@ class IngestSettings:
             "ASSAY_LEDGER_BUCKET": self.ledger_bucket,
             "ASSAY_QUEUE_URL": self.queue_url,
             "ASSAY_SIGNING_SECRET_ID": self.signing_secret_id,
+            "ASSAY_POLICY_FILE": self.policy_file,
             "ASSAY_STORE_DIR": self.store_dir.path,
             "ASSAY_MAX_NAR_SIZE": str(self.max_nar_size),
             "ASSAY_MAX_EXPANSION": str(self.max_expansion),
             "ASSAY_REFERENCE_NOT_FOUND": self.references.not_found.value,
             "ASSAY_REFERENCE_UNDECLARED": self.references.undeclared.value,
             "ASSAY_FIRST_RETRY_SECONDS": str(self.first_retry_seconds),
+            "ASSAY_MAX_WAITING_SECONDS": str(self.max_waiting_seconds),
+            "ASSAY_PUBLISH_UPSTREAM_PATHS": "true" if self.publish_upstream_paths else "false",
             "ASSAY_UPSTREAMS": json.dumps(
                 [
                     {"url": upstream.url, "publicKeys": list(map(str, upstream.public_keys))}
@@ -106,6 +120,7 @@ class IngestSettings:
             ledger_bucket=_read(environment, "ASSAY_LEDGER_BUCKET", _name),
             queue_url=_read(environment, "ASSAY_QUEUE_URL", _name),
             signing_secret_id=_read(environment, "ASSAY_SIGNING_SECRET_ID", _name),
+            policy_file=_read(environment, "ASSAY_POLICY_FILE", _name),
             store_dir=_read(environment, "ASSAY_STORE_DIR", StoreDir),
             max_nar_size=_read(environment, "ASSAY_MAX_NAR_SIZE", _size),
             max_expansion=_read(environment, "ASSAY_MAX_EXPANSION", _factor),
@@ -114,7 +129,35 @@ class IngestSettings:
                 undeclared=_read(environment, "ASSAY_REFERENCE_UNDECLARED", _policy),
             ),
             first_retry_seconds=_read(environment, "ASSAY_FIRST_RETRY_SECONDS", _seconds),
+            max_waiting_seconds=_read(environment, "ASSAY_MAX_WAITING_SECONDS", _waiting_seconds),
+            publish_upstream_paths=_read(environment, "ASSAY_PUBLISH_UPSTREAM_PATHS", _boolean),
             upstreams=_read(environment, "ASSAY_UPSTREAMS", _upstreams),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSettings:
+    """What the sweeper needs to know; a marker older than ``max_waiting_seconds`` has its submission judged again."""
+
+    ledger_bucket: str
+    queue_url: str
+    max_waiting_seconds: int
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environment` reads."""
+        return {
+            "ASSAY_LEDGER_BUCKET": self.ledger_bucket,
+            "ASSAY_QUEUE_URL": self.queue_url,
+            "ASSAY_MAX_WAITING_SECONDS": str(self.max_waiting_seconds),
+        }
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> SweepSettings:
+        """Read the variables; raises :class:`PermanentError` (``settings-malformed``) that names the wrong one."""
+        return cls(
+            ledger_bucket=_read(environment, "ASSAY_LEDGER_BUCKET", _name),
+            queue_url=_read(environment, "ASSAY_QUEUE_URL", _name),
+            max_waiting_seconds=_read(environment, "ASSAY_MAX_WAITING_SECONDS", _waiting_seconds),
         )
 
 
@@ -158,6 +201,19 @@ def _seconds(text: str) -> int:
     if not re.fullmatch(r"0|[1-9][0-9]{0,3}", text, re.ASCII):
         raise _malformed(f"{text[:40]!r} is not a number of seconds below 10,000.")
     return int(text)
+
+
+def _waiting_seconds(text: str) -> int:
+    longest = MAX_WAITING_DAYS * SECONDS_OF_A_DAY
+    if not re.fullmatch(r"0|[1-9][0-9]{0,6}", text, re.ASCII) or int(text) > longest:
+        raise _malformed(f"{text[:40]!r} is not a number of seconds up to {longest:,}.")
+    return int(text)
+
+
+def _boolean(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise _malformed(f"{text[:40]!r} is neither true nor false.")
+    return text == "true"
 
 
 def _upstreams(text: str) -> tuple[Upstream, ...]:

@@ -19,6 +19,9 @@ class ServiceCode(StrEnum):
     NAR_MISSING = "nar-missing"
     OBJECT_UNREADABLE = "object-unreadable"
     REFERENCE_UNDECLARED = "reference-undeclared"
+    REFERENCES_MISSING = "references-missing"
+    QUORUM_MISSING = "quorum-missing"
+    NOT_ALLOWED = "not-allowed"
 
 
 class Kind(StrEnum):
@@ -27,6 +30,7 @@ class Kind(StrEnum):
     PUBLISHED = "published"
     DUPLICATE = "duplicate"
     WAITING = "waiting"
+    AWAITING_QUORUM = "awaiting-quorum"
     CONFLICT = "conflict"
     REJECTED = "rejected"
 
@@ -56,12 +60,14 @@ class Published:
 class Duplicate:
     """A narinfo with the same store path, NAR hash and size and references is published already.
 
-    Nor do the content addresses contradict one another; one of the two may have none.
+    Nor do the content addresses contradict one another; one of the two may have none. ``upstream`` is the URL of the
+    trusted upstream that has it, or None where it is published here.
 
     Nothing more of the submission was read: not its NAR, which may as well not be what it claims.
     """
 
     kind: ClassVar = Kind.DUPLICATE
+    upstream: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +82,33 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitingQuorum:
+    """Proven, and not signed yet: builders of ``have`` trust groups agree on it, and the policy asks for ``need``."""
+
+    kind: ClassVar = Kind.AWAITING_QUORUM
+    have: int
+    need: int
+
+
+class Against(StrEnum):
+    """What a submission is in conflict with."""
+
+    PUBLISHED = "published"
+    UPSTREAM = "upstream"
+    VOTE = "vote"
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
-    """Another object is published under this store path; it stays.
+    """Another object has this store path, as ``against`` says: what is published stays, and so does a vote.
 
     The hashes may agree: then the references or the content address differ.
     """
 
     kind: ClassVar = Kind.CONFLICT
-    published_nar_hash: Hash
+    other_nar_hash: Hash
     submitted_nar_hash: Hash
+    against: Against = Against.PUBLISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +128,9 @@ class Rejected:
         return cls(error.code.value, error.problem, error.remedy, error.field, error.offset)
 
 
-Verdict: TypeAlias = Published | Duplicate | Waiting | Conflict | Rejected
+Verdict: TypeAlias = Published | Duplicate | Waiting | AwaitingQuorum | Conflict | Rejected
 
 
 def is_final(verdict: Verdict) -> bool:
-    """Tell whether the service is done with the submission; one that waits may still go on."""
-    return not isinstance(verdict, Waiting)
+    """Tell whether the service is done with the submission; one that waits, for whatever, may still go on."""
+    return not isinstance(verdict, Waiting | AwaitingQuorum)

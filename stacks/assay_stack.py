@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from protocol.settings import IngestSettings
+from protocol.settings import SECONDS_OF_A_DAY, IngestSettings, SweepSettings
 from stacks.access_log_bucket import AccessLogBucket
 from stacks.builder_role import BuilderRole
 from stacks.cache_bucket import CacheBucket
@@ -14,9 +16,14 @@ from stacks.config import Config
 from stacks.ingest_function import IngestFunction
 from stacks.ingest_queue import IngestQueue
 from stacks.ingest_role import IngestRole
+from stacks.lambda_bundle import TASK_ROOT, lambda_bundle
 from stacks.ledger_bucket import LedgerBucket
 from stacks.signing_secret import SigningSecret
 from stacks.staging_bucket import StagingBucket
+from stacks.sweeper import Sweeper
+
+# Beside the code and in no environment variable, of which Lambda takes 4 KB in all.
+_POLICY: Final = "policy.json"
 
 
 class AssayStack(cdk.Stack):
@@ -53,22 +60,40 @@ class AssayStack(cdk.Stack):
             log_group=log_group,
         )
         secret.readable_only_by(role)
+        code = lambda_bundle(documents={_POLICY: config.policy.to_json()})
+        max_waiting_seconds = config.waiting_days * SECONDS_OF_A_DAY
         IngestFunction(
             self,
             "Ingest",
             role=role,
             log_group=log_group,
             queue=queue,
+            code=code,
             settings=IngestSettings(
                 staging_bucket=staging.bucket_name,
                 cache_bucket=cache.bucket_name,
                 ledger_bucket=ledger.bucket_name,
                 queue_url=queue.queue_url,
                 signing_secret_id=secret.name,
+                policy_file=f"{TASK_ROOT}/{_POLICY}",
                 max_nar_size=config.max_nar_size,
                 max_expansion=config.max_expansion,
                 references=config.references,
+                max_waiting_seconds=max_waiting_seconds,
+                publish_upstream_paths=config.publish_upstream_paths,
                 upstreams=config.upstreams,
+            ),
+        )
+        Sweeper(
+            self,
+            "Sweeper",
+            ledger=ledger,
+            queue=queue,
+            code=code,
+            settings=SweepSettings(
+                ledger_bucket=ledger.bucket_name,
+                queue_url=queue.queue_url,
+                max_waiting_seconds=max_waiting_seconds,
             ),
         )
         for builder in config.builders:

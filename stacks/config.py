@@ -7,15 +7,24 @@ same template everywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from nixcache.errors import AssayError, PermanentError
 from nixcache.signature import PublicKey
 from nixcache.verify import DEFAULT_MAX_EXPANSION, DEFAULT_MAX_NAR_SIZE, Policy
+from protocol.fields import Fields
 from protocol.keys import BuilderName
-from protocol.settings import DEFAULT_REFERENCE_POLICY, ReferencePolicy, Upstream
+from protocol.policy import LARGEST_NAR_SIZE, SubmissionPolicy
+from protocol.settings import (
+    DEFAULT_REFERENCE_POLICY,
+    DEFAULT_WAITING_DAYS,
+    MAX_WAITING_DAYS,
+    ReferencePolicy,
+    Upstream,
+)
+from stacks.policy_file import parse_policy
 
 THIS_ACCOUNT: Final = "this-account"
 """Principal that leaves it to the IAM policies of the deployment's own account who may assume a builder's role."""
@@ -32,11 +41,9 @@ _PRINCIPAL: Final = re.compile(
 # Secrets Manager appends "-" and six characters to a name to make the ARN, and a policy says "-??????" for them: a
 # name that ends like that itself would let the policy for a shorter name match this secret.
 _SECRET_NAME: Final = re.compile(r"(?!.*-[A-Za-z0-9]{6}$)[A-Za-z0-9/_+=.@-]{1,512}")
-
-
 _POLICY: Final = re.compile("|".join(Policy))
-# Beyond any number that means something; the handler reads 19 digits at most.
-_LARGEST: Final = 10**18
+# On one line, and a name that the file system takes.
+_FILE: Final = re.compile(r"[^\x00-\x1f]+")
 
 
 class ConfigError(AssayError):
@@ -62,7 +69,9 @@ class Builder:
 class Config:
     """A deployment. ``account`` and ``region`` are both set or both None (then the deploying credentials decide).
 
-    ``max_nar_size`` is in bytes, uncompressed; ``max_expansion`` is how many times its file a NAR may be as large.
+    ``max_nar_size`` is in bytes, uncompressed; ``max_expansion`` is how many times its file a NAR may be as large;
+    ``publish_upstream_paths``: whether a path is published that an upstream has; ``waiting_days`` is how long a
+    submission may wait for its references; ``policy`` has the rules of every one of ``builders``.
     """
 
     stage: str
@@ -73,18 +82,21 @@ class Config:
     max_expansion: int
     references: ReferencePolicy
     upstreams: tuple[Upstream, ...]
+    publish_upstream_paths: bool
+    waiting_days: int
+    policy: SubmissionPolicy
     signing_secret_name: str
 
     @classmethod
-    def from_context(cls, context: object) -> Config:
-        """Parse the context's ``assay`` object.
+    def from_context(cls, context: object, *, directory: Path) -> Config:
+        """Parse the context's ``assay`` object, and the policy file that it names, relative to ``directory``.
 
-        Raises `ConfigError` for the first field that is missing, unknown or wrong.
+        Raises `ConfigError` or `PolicyFileError` for the first field that is missing, unknown or wrong.
         """
-        fields = _Fields("assay", context)
+        fields = Fields("assay", context, ConfigError)
         stage = fields.text("stage", _STAGE, "1 to 16 characters of a-z, 0-9 and -, beginning with a letter")
-        account = fields.optional_text("account", _ACCOUNT, "12 digits")
-        region = fields.optional_text("region", _REGION, "a region such as eu-central-1")
+        account = _optional_text(fields, "account", _ACCOUNT, "12 digits")
+        region = _optional_text(fields, "region", _REGION, "a region such as eu-central-1")
         if (account is None) != (region is None):
             raise ConfigError("assay.account", "account and region go together: give both, or neither")
         builders = tuple(_builder(f) for f in fields.objects("builders"))
@@ -94,36 +106,42 @@ class Config:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError("assay.builders", f"{str(name)!r} is there twice: a builder is one identity")
-        secret = fields.optional_text(
+        secret = _optional_text(
+            fields,
             "signingSecretName",
             _SECRET_NAME,
             "1 to 512 characters of A-Z, a-z, 0-9 and /_+=.@-, not ending in a hyphen and six letters or digits",
         )
+        max_nar_size = _number(fields, "maxNarSize", "bytes", default=DEFAULT_MAX_NAR_SIZE)
+        open_to_all = SubmissionPolicy.open_to(names, max_nar_size)
         config = cls(
             stage=stage,
             account=account,
             region=region,
             builders=builders,
-            max_nar_size=fields.positive("maxNarSize", "bytes", default=DEFAULT_MAX_NAR_SIZE),
-            max_expansion=fields.positive("maxExpansion", "times", default=DEFAULT_MAX_EXPANSION),
+            max_nar_size=max_nar_size,
+            max_expansion=_number(fields, "maxExpansion", "times", default=DEFAULT_MAX_EXPANSION),
             references=ReferencePolicy(
-                not_found=fields.policy("referenceNotFound", default=DEFAULT_REFERENCE_POLICY.not_found),
-                undeclared=fields.policy("referenceUndeclared", default=DEFAULT_REFERENCE_POLICY.undeclared),
+                not_found=_policy(fields, "referenceNotFound", default=DEFAULT_REFERENCE_POLICY.not_found),
+                undeclared=_policy(fields, "referenceUndeclared", default=DEFAULT_REFERENCE_POLICY.undeclared),
             ),
             upstreams=tuple(_upstream(f) for f in fields.objects("upstreams")),
+            publish_upstream_paths="publishUpstreamPaths" in fields and fields.boolean("publishUpstreamPaths"),
+            waiting_days=_number(fields, "waitingDays", "days", default=DEFAULT_WAITING_DAYS, most=MAX_WAITING_DAYS),
+            policy=_submission_policy(fields, directory, defaults=open_to_all),
             signing_secret_name=secret or f"assay/{stage}/signing-key",
         )
         fields.nothing_else()
         return config
 
 
-def _builder(fields: _Fields) -> Builder:
-    text = fields.text("name", None, "")
+def _builder(fields: Fields) -> Builder:
+    text = fields.text("name")
     try:
         name = BuilderName(text)
     except PermanentError as error:
         raise ConfigError(f"{fields.path}.name", str(error)) from error
-    principal = fields.text("principal", None, "")
+    principal = fields.text("principal")
     if principal != THIS_ACCOUNT and not _PRINCIPAL.fullmatch(principal):
         raise ConfigError(
             f"{fields.path}.principal",
@@ -133,8 +151,8 @@ def _builder(fields: _Fields) -> Builder:
     return Builder(name, principal)
 
 
-def _upstream(fields: _Fields) -> Upstream:
-    url = fields.text("url", None, "")
+def _upstream(fields: Fields) -> Upstream:
+    url = fields.text("url")
     keys = fields.texts("publicKeys")
     fields.nothing_else()
     try:
@@ -143,55 +161,24 @@ def _upstream(fields: _Fields) -> Upstream:
         raise ConfigError(fields.path, str(error)) from error
 
 
-class _Fields:
-    """The fields of one JSON object, each taken once; `nothing_else` finds what nobody took (a misspelt name)."""
+def _optional_text(fields: Fields, name: str, pattern: re.Pattern[str], wanted: str) -> str | None:
+    return fields.text(name, pattern, wanted) if name in fields else None
 
-    def __init__(self, path: str, value: object) -> None:
-        if not isinstance(value, Mapping):
-            raise ConfigError(path, "is missing" if value is None else f"is {value!r}, not an object")
-        self.path = path
-        self._left: dict[str, object] = {str(key): item for key, item in value.items()}
 
-    def text(self, name: str, pattern: re.Pattern[str] | None, wanted: str) -> str:
-        value = self._left.pop(name, None)
-        field = f"{self.path}.{name}"
-        if not isinstance(value, str):
-            raise ConfigError(field, "is missing" if value is None else f"is {value!r}, not a text")
-        if pattern is not None and not pattern.fullmatch(value):
-            raise ConfigError(field, f"{value!r} is not {wanted}")
-        return value
+def _number(fields: Fields, name: str, of: str, *, default: int, most: int = LARGEST_NAR_SIZE) -> int:
+    return fields.integer(name, of, least=1, most=most) if name in fields else default
 
-    def optional_text(self, name: str, pattern: re.Pattern[str], wanted: str) -> str | None:
-        return self.text(name, pattern, wanted) if name in self._left else None
 
-    def positive(self, name: str, of: str, *, default: int) -> int:
-        value = self._left.pop(name, default)
-        # bool is an int to Python, and `"maxNarSize": true` would mean one byte.
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST:
-            raise ConfigError(f"{self.path}.{name}", f"is {value!r}, not a number of {of} from 1 to {_LARGEST}")
-        return value
+def _policy(fields: Fields, name: str, *, default: Policy) -> Policy:
+    return Policy(fields.text(name, _POLICY, "reject or warn")) if name in fields else default
 
-    def policy(self, name: str, *, default: Policy) -> Policy:
-        text = self.optional_text(name, _POLICY, "reject or warn")
-        return default if text is None else Policy(text)
 
-    def texts(self, name: str) -> list[str]:
-        texts: list[str] = []
-        for position, value in enumerate(self._list(name)):
-            if not isinstance(value, str):
-                raise ConfigError(f"{self.path}.{name}[{position}]", f"is {value!r}, not a text")
-            texts.append(value)
-        return texts
-
-    def objects(self, name: str) -> list[_Fields]:
-        return [_Fields(f"{self.path}.{name}[{n}]", value) for n, value in enumerate(self._list(name))]
-
-    def _list(self, name: str) -> list[object]:
-        value = self._left.pop(name, [])
-        if not isinstance(value, list):
-            raise ConfigError(f"{self.path}.{name}", f"is {value!r}, not a list")
-        return value
-
-    def nothing_else(self) -> None:
-        for name in self._left:
-            raise ConfigError(f"{self.path}.{name}", "is no field that Assay knows")
+def _submission_policy(fields: Fields, directory: Path, *, defaults: SubmissionPolicy) -> SubmissionPolicy:
+    if "policy" not in fields:
+        return defaults
+    file = fields.text("policy", _FILE, "the path of a file")
+    try:
+        data = (directory / file).read_bytes()
+    except OSError as error:
+        raise ConfigError(fields.field("policy"), f"{file!r} cannot be read: {error.strerror}") from error
+    return parse_policy(data, file=file, defaults=defaults)

@@ -14,7 +14,6 @@ from constructs import Construct
 from protocol.delivery import BATCH_SIZE, FUNCTION_TIMEOUT_SECONDS, MAX_CONCURRENCY
 from protocol.settings import IngestSettings
 from stacks.ingest_queue import IngestQueue
-from stacks.lambda_bundle import lambda_bundle
 
 # One whole vCPU, which Lambda gives at this size. Verifying runs on two threads, but they wait for one stream: S3 gives
 # some 90 MB/s on a connection, and one core verifies 130 MB/s of zstd (400 MB/s of NAR, measured). Small paths wait for
@@ -34,6 +33,7 @@ class IngestFunction(lambda_.Function):
         role: iam.IRole,
         log_group: logs.ILogGroup,
         queue: IngestQueue,
+        code: lambda_.Code,
         settings: IngestSettings,
     ) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class IngestFunction(lambda_.Function):
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
             handler="lambdas.ingest.handler.handler",
-            code=lambda_bundle("ingest"),
+            code=code,
             memory_size=_MEMORY_MIB,
             timeout=cdk.Duration.seconds(FUNCTION_TIMEOUT_SECONDS),
             role=role,

@@ -10,8 +10,10 @@ from constructs import Construct
 from protocol.keys import (
     NARINFO_SUFFIX,
     NIX_CACHE_INFO_KEY,
+    ORPHANS_PREFIX,
     PROVENANCE_PREFIX,
     RESULTS_PREFIX,
+    VOTES_PREFIX,
     WAITING_PREFIX,
 )
 from stacks.ingest_queue import IngestQueue
@@ -51,11 +53,18 @@ class IngestRole(iam.Role):
             [cache.arn_for_objects(key) for key in (f"*{NARINFO_SUFFIX}", "*.ls", "nar/*", NIX_CACHE_INFO_KEY)],
             wildcard="A store object's keys come from its hashes; each wildcard is one kind of key.",
         )
+        # Read, too: a document is written over the one that was read, or not at all.
         self._allow(
             "WriteVerdicts",
-            ["s3:PutObject"],
-            [ledger.arn_for_objects(f"{prefix}*") for prefix in (RESULTS_PREFIX, PROVENANCE_PREFIX)],
+            ["s3:GetObject", "s3:PutObject"],
+            [ledger.arn_for_objects(f"{prefix}*") for prefix in (RESULTS_PREFIX, PROVENANCE_PREFIX, VOTES_PREFIX)],
             wildcard="Any builder may submit any path; each wildcard is one kind of document.",
+        )
+        self._allow(
+            "ListOrphans",
+            ["s3:PutObject"],
+            [ledger.arn_for_objects(f"{ORPHANS_PREFIX}*")],
+            wildcard="Any NAR may lose a race.",
         )
         self._allow(
             "MarkWaiting",

@@ -8,8 +8,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from protocol.keys import WAITING_PREFIX
+from protocol.keys import VOTES_PREFIX, WAITING_PREFIX
 from stacks.private_bucket import PrivateBucket
+from stacks.write_once import refuse_overwriting
 
 # A day less than staging keeps a submission: whoever is woken is mostly still there, and what a crash or a replaced
 # narinfo left over does not pile up.
@@ -17,7 +18,10 @@ _MARKERS_KEPT: Final = cdk.Duration.days(14)
 
 
 class LedgerBucket(PrivateBucket):
-    """Results, waiting markers and provenance. Versioned: an earlier verdict stays readable for 90 days."""
+    """Results, provenance, votes, waiting markers, orphans. Versioned: an earlier verdict stays readable for 90 days.
+
+    S3 itself keeps a vote as it was cast: were it replaced, its builder would have stood on two sides.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: str, access_logs: s3.IBucket) -> None:
         super().__init__(
@@ -35,3 +39,4 @@ class LedgerBucket(PrivateBucket):
             removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=access_logs,
         )
+        refuse_overwriting(self, f"{VOTES_PREFIX}*", sid="VoteIsNeverReplaced")

@@ -13,7 +13,7 @@ _BLIND = 0.3
 _VALUES = (
     *("null", "true", "0", "-1", "1e999", "1e-3", "NaN", "Infinity", "9" * 400, "1.5", '""', '"\\ud800"', '"\\u0000"'),
     *("[]", "{}", "[" * 2000, '"2026-11-22T10:00:00+00:00"', '"9999-12-31T23:59:59.999999Z"', '"0001-01-01T00:00Z"'),
-    *('"published"', '"duplicate"', '"waiting"', '"conflict"', '"rejected"'),
+    *('"published"', '"duplicate"', '"waiting"', '"awaiting-quorum"', '"conflict"', '"rejected"'),
 )
 
 

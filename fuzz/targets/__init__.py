@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fuzz.target import Target
-from fuzz.targets import addresses, decompressors, nar, narinfo, references, results, texts, verify
+from fuzz.targets import addresses, attestations, decompressors, nar, narinfo, references, results, texts, verify
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -16,5 +16,6 @@ TARGETS: dict[str, Target] = {
         verify.TARGET,
         texts.TARGET,
         results.TARGET,
+        attestations.TARGET,
     )
 }

@@ -15,7 +15,11 @@ def check(data: bytes) -> None:
         written = result.to_json()
         again = Result.from_json(written)
         require_same(again.to_json(), written, "Writing is a fixed point")
-        require_same((again.verdict, again.submission), (result.verdict, result.submission), "The verdict is the same")
+        require_same(
+            (again.verdict, again.submission, again.disputed_by),
+            (result.verdict, result.submission, result.disputed_by),
+            "The verdict is the same, and who disputes it",
+        )
 
 
 TARGET = Target(name="results", check=check, mutate=mutate_document)

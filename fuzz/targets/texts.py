@@ -17,7 +17,7 @@ from nixcache.hashes import Hash
 from nixcache.signature import PublicKey, Signature
 from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE, StoreDir, StorePath, parse_hash_part
-from protocol.keys import BuilderName, NarFile, StagingNarInfoKey, WaitingKey
+from protocol.keys import BuilderName, NarFile, StagingNarInfoKey, VoteKey, WaitingKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,7 @@ _CHECKS: tuple[Callable[[str], None], ...] = (
     partial(_check, NarFile.parse_url, lambda file: file.url),
     partial(_check, StagingNarInfoKey.parse, str),
     partial(_check, WaitingKey.parse, str),
+    partial(_check, VoteKey.parse, str),
 )
 
 

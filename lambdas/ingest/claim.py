@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from lambdas.ingest.ports import StagedNarInfo
 from lambdas.ingest.submission import Submission
 from nixcache.compression import decompressor
 from nixcache.errors import Code, PermanentError
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import HashPart, StoreDir, StorePath
-from nixcache.verify import Limits
 from protocol.keys import NarFile, StagingNarKey
 from protocol.verdicts import ServiceCode
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A pinned submission and what it claims; well-formed, and not proven yet."""
+    """A pinned submission and what it claims; well-formed, and not proven yet. ``stored_at`` is when it came."""
 
     submission: Submission
     narinfo: NarInfo
+    stored_at: datetime
 
     @property
     def hash_part(self) -> HashPart:
@@ -30,6 +32,11 @@ class Claim:
     def references(self) -> tuple[StorePath, ...]:
         """The references that must be present before this: all but the one to itself."""
         return tuple(path for path in self.narinfo.references if path != self.narinfo.store_path)
+
+    @property
+    def is_content_addressed(self) -> bool:
+        """Whether the bytes prove the store path: verifying recomputes a derivation's address, claimed or not."""
+        return self.narinfo.ca is not None or self.narinfo.store_path.is_derivation
 
     @property
     def nar_key(self) -> StagingNarKey:
@@ -51,12 +58,12 @@ class Claim:
         return StagingNarKey(self.submission.builder, file)
 
 
-def read_claim(submission: Submission, data: bytes, store_dir: StoreDir) -> Claim:
+def read_claim(submission: Submission, staged: StagedNarInfo, store_dir: StoreDir) -> Claim:
     """Parse a narinfo that was staged as ``submission``.
 
     Raises :class:`PermanentError` (``narinfo-malformed``, ``compression-unsupported``, ``hash-part-mismatch``).
     """
-    narinfo = NarInfo.parse(data, store_dir)
+    narinfo = NarInfo.parse(staged.data, store_dir)
     if narinfo.store_path.hash_part != submission.hash_part:
         raise PermanentError(
             ServiceCode.HASH_PART_MISMATCH,
@@ -64,16 +71,13 @@ def read_claim(submission: Submission, data: bytes, store_dir: StoreDir) -> Clai
             remedy="Name a narinfo after the hash part of its StorePath.",
             field="StorePath",
         )
-    return Claim(submission, narinfo)
+    return Claim(submission, narinfo, staged.stored_at)
 
 
-def check(claim: Claim, limits: Limits) -> None:
+def check(claim: Claim) -> None:
     """Refuse what no reading could prove; raises :class:`PermanentError` with the field at fault."""
     decompressor(claim.narinfo.compression)
     claim.nar_key  # noqa: B018 - it raises where the URL is no NAR of this builder's
-    limits.check_nar_size(claim.narinfo.nar_size)
-    if claim.narinfo.file_size is not None:
-        limits.check_file_size(claim.narinfo.file_size, claim.narinfo.nar_size)
     if len({path.hash_part for path in claim.narinfo.references}) != len(claim.narinfo.references):
         # A mention is a hash part: one of it would stand for both.
         raise _malformed("References", "Two references have the same hash part.", "Name the one that there is.")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import unquote_plus
 
-from lambdas.ingest import wake
 from lambdas.ingest.submission import Submission
 from nixcache.errors import AssayError, PermanentError
+from protocol import wake
 from protocol.keys import NARINFO_SUFFIX, BuilderName, StagingNarInfoKey
 
 _CREATED: Final = "ObjectCreated:"
@@ -64,7 +64,7 @@ def parse_message(body: str, *, staging_bucket: str) -> tuple[Notice, ...]:
             return tuple(_parse_record(record, staging_bucket) for record in records)
         case Mapping() if wake.is_wake(document):
             try:
-                return (Submission(wake.parse(document)),)
+                return (Submission(wake.parse(document), is_woken=True),)
             except PermanentError as error:
                 raise _unintelligible(f"it wakes nothing: {error.problem}") from error
     raise _unintelligible("it is neither an S3 event nor a wake message")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -16,14 +17,28 @@ from lambdas.ingest.adapters.clients import Clients
 from lambdas.ingest.deadline import Deadline
 from lambdas.ingest.delivery import Delivery, Message
 from lambdas.ingest.wiring import build_delivery
+from nixcache.errors import PermanentError
+from protocol.policy import PolicyCode, SubmissionPolicy
 from protocol.settings import IngestSettings
 
 Handler: TypeAlias = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
 
 
 def start() -> Delivery:
-    """Put ingest together as the environment says; raises :class:`PermanentError` (``settings-malformed``)."""
-    return build_delivery(IngestSettings.from_environment(os.environ), Clients.connect())
+    """Put ingest together as the environment says.
+
+    Raises :class:`PermanentError` (``settings-malformed``, ``policy-malformed``).
+    """
+    settings = IngestSettings.from_environment(os.environ)
+    try:
+        policy = Path(settings.policy_file).read_bytes()
+    except OSError as error:
+        raise PermanentError(
+            PolicyCode.POLICY_MALFORMED,
+            f"The policy {settings.policy_file} cannot be read: {error.strerror}.",
+            remedy="Deploy the stack again: it puts the policy beside the code.",
+        ) from error
+    return build_delivery(settings, SubmissionPolicy.from_json(policy), Clients.connect())
 
 
 def make_handler(start_container: Callable[[], Delivery]) -> Handler:

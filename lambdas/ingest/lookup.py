@@ -41,10 +41,10 @@ class Lookup:
         # The name counts as well: a client refuses a narinfo whose StorePath is not the one that it asked for.
         if published is not None and published.narinfo.store_path == path:
             return Answer(published.narinfo.references)
-        references = self._upstreams.references(path)
-        if references is not None or published is None:
-            return Answer(references)
-        return Answer(None, taken_by=published.narinfo.store_path)
+        upstream = self._upstreams.find(path)
+        if upstream is not None:
+            return Answer(upstream.narinfo.references)
+        return Answer(None, taken_by=published.narinfo.store_path if published else None)
 
 
 def at_once(ask: Callable[[StorePath], T], paths: Sequence[StorePath]) -> list[T]:

@@ -5,36 +5,62 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lambdas.ingest.claim import Claim
-from lambdas.ingest.ports import PublishedNarInfo
+from lambdas.ingest.ports import PublishedNarInfo, UpstreamNarInfo
+from lambdas.ingest.quorum import Agreement
 from nixcache.content_address import ContentAddress
 from nixcache.narinfo import NarInfo
-from protocol.verdicts import Conflict, Duplicate, Published, Verdict
+from protocol.verdicts import Against, Conflict, Duplicate, Published, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict, and the narinfo that is visible under the submission's hash part, if one is known to be."""
+    """A verdict, and what is published here under the submission's hash part, if that is known.
+
+    ``agreement`` is who vouched for it, where it was published just now.
+    """
 
     verdict: Verdict
-    visible: NarInfo | None = None
+    publication: PublishedNarInfo | None = None
+    agreement: Agreement | None = None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether whoever waits for the path can have it now: published here, or in an upstream."""
+        match self.verdict:
+            case Duplicate(upstream=str()) | Conflict(against=Against.UPSTREAM):
+                return True
+        return self.publication is not None
 
 
-def committed(publication: PublishedNarInfo) -> Outcome:
+def committed(publication: PublishedNarInfo, agreement: Agreement | None = None) -> Outcome:
     """Return the outcome of the submission that ``publication`` was made for."""
-    narinfo = publication.narinfo
-    signed_by = tuple(signature.key_name for signature in narinfo.signatures)
-    return Outcome(Published(signed_by, publication.warnings), narinfo)
+    return Outcome(published(publication), publication, agreement)
 
 
-def compare(claim: Claim, published: PublishedNarInfo) -> Outcome:
+def published(publication: PublishedNarInfo) -> Published:
+    """Return the verdict on the submission that ``publication`` was made for."""
+    return Published(tuple(signature.key_name for signature in publication.narinfo.signatures), publication.warnings)
+
+
+def compare(claim: Claim, publication: PublishedNarInfo) -> Outcome:
     """Return the outcome of ``claim`` where its hash part is taken already (I3)."""
-    ours, theirs = claim.narinfo, published.narinfo
-    if ours.fingerprint() != theirs.fingerprint() or _contradict(ours.ca, theirs.ca):
-        return Outcome(Conflict(theirs.nar_hash, ours.nar_hash), theirs)
-    if published.submission_digest == claim.submission.digest:
+    if not _are_the_same(claim.narinfo, publication.narinfo):
+        return Outcome(Conflict(publication.narinfo.nar_hash, claim.narinfo.nar_hash), publication)
+    if publication.submission_digest == claim.submission.digest:
         # It is this very submission's own publication, made before a crash or a lost answer (docs/adr/0021).
-        return committed(published)
-    return Outcome(Duplicate(), theirs)
+        return committed(publication)
+    return Outcome(Duplicate(), publication)
+
+
+def compare_upstream(claim: Claim, upstream: UpstreamNarInfo) -> Outcome:
+    """Return the outcome of ``claim`` where a trusted upstream has its store path."""
+    if not _are_the_same(claim.narinfo, upstream.narinfo):
+        return Outcome(Conflict(upstream.narinfo.nar_hash, claim.narinfo.nar_hash, Against.UPSTREAM))
+    return Outcome(Duplicate(upstream.url))
+
+
+def _are_the_same(one: NarInfo, other: NarInfo) -> bool:
+    return one.fingerprint() == other.fingerprint() and not _contradict(one.ca, other.ca)
 
 
 def _contradict(one: ContentAddress | None, other: ContentAddress | None) -> bool:

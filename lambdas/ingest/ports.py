@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from lambdas.ingest.submission import Submission
+from lambdas.ingest.vote import Vote
 from nixcache.narinfo import NarInfo
 from nixcache.signing import SecretKey
 from nixcache.store_path import HashPart, StorePath
-from protocol.keys import NarFile, StagingNarInfoKey, StagingNarKey, WaitingKey
+from protocol.keys import NarFile, ResultKey, StagingNarInfoKey, StagingNarKey, WaitingKey
 from protocol.results import Result
 from protocol.verdicts import PublicationWarning, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class StagedNarInfo:
-    """One version of a narinfo in staging; ``data`` may be cut off after one byte more than is allowed."""
+    """One version of a narinfo in staging, there since ``stored_at``.
+
+    ``data`` may be cut off after one byte more than is allowed.
+    """
 
     version_id: str
+    stored_at: datetime
     data: bytes
 
 
@@ -47,11 +53,30 @@ class PublishedNarInfo:
     warnings: tuple[PublicationWarning, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamNarInfo:
+    """A narinfo of the trusted upstream at ``url``, signed by one of its keys."""
+
+    url: str
+    narinfo: NarInfo
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """A result as it lies in the ledger; ``etag`` changes with it."""
+
+    result: Result
+    etag: str
+
+
 class Staging(Protocol):
     """The staging bucket, read only; its objects may raise :class:`PermanentError` (``object-unreadable``)."""
 
     def narinfo(self, key: StagingNarInfoKey, version_id: str | None) -> StagedNarInfo | None:
         """Return that version (None: the current one), or None where there is none."""
+
+    def versions(self, key: StagingNarInfoKey) -> tuple[str, ...]:
+        """Return the ids of the versions that there still are, the newest first; of very many, the newest."""
 
     def nar(self, key: StagingNarKey) -> AbstractContextManager[tuple[PinnedNar, Iterator[bytes]] | None]:
         """Open the current version: which it is, and its bytes, to be read once. None where there is none."""
@@ -83,13 +108,34 @@ class Cache(Protocol):
 
 
 class Ledger(Protocol):
-    """The ledger bucket."""
+    """The ledger bucket. What must not be overwritten blindly is written under a condition."""
 
-    def record(self, result: Result) -> None:
-        """Write the result where its builder reads it."""
+    def result(self, key: ResultKey) -> KeptResult | None:
+        """Return the result at ``key``."""
 
-    def put_provenance(self, hash_part: HashPart, statement: bytes) -> None:
-        """Write where a published store object came from."""
+    def create_result(self, result: Result) -> bool:
+        """Write the first result of its key; False where there is one."""
+
+    def replace_result(self, result: Result, etag: str) -> bool:
+        """Write over the result with ``etag``; False where there is another by now, or none."""
+
+    def announce(self, awaited: HashPart) -> None:
+        """Have whoever publishes ``awaited`` look for waiters; no news where it is published."""
+
+    def put_provenance(self, hash_part: HashPart, envelope: bytes) -> bool:
+        """Write where a published store object came from; False where that was known, or somebody had announced."""
+
+    def provenance(self, hash_part: HashPart) -> bytes | None:
+        """Return where a published store object came from; None where nobody has written it yet."""
+
+    def cast(self, vote: Vote) -> Vote:
+        """Write the first vote of its key; return the one that stands there now, this or an earlier one."""
+
+    def votes(self, hash_part: HashPart) -> tuple[Vote, ...]:
+        """Return all votes on ``hash_part``."""
+
+    def list_orphan(self, file: NarFile) -> None:
+        """Write down that ``file`` in the cache lost a race, for who collects what no narinfo names."""
 
     def put_marker(self, marker: WaitingKey) -> None:
         """Write a waiting marker; it is listed from now on."""
@@ -121,8 +167,8 @@ class SigningKeys(Protocol):
 class Upstreams(Protocol):
     """The binary caches whose paths count as present. They tell nobody when they get a path: none is waited for."""
 
-    def references(self, path: StorePath) -> tuple[StorePath, ...] | None:
-        """Return the references of ``path`` where one of them has it under a signature that its keys confirm."""
+    def find(self, path: StorePath) -> UpstreamNarInfo | None:
+        """Return the narinfo of ``path`` from the first that has it under a signature that its keys confirm."""
 
 
 class Telemetry(Protocol):

@@ -8,7 +8,8 @@ from lambdas.ingest.claim import Claim
 from lambdas.ingest.deadline import Turn
 from lambdas.ingest.kept_signatures import kept_signatures
 from lambdas.ingest.outcome import Outcome, committed, compare
-from lambdas.ingest.ports import Cache, PinnedNar, PublishedNarInfo, SigningKeys
+from lambdas.ingest.ports import Cache, Ledger, PinnedNar, PublishedNarInfo, SigningKeys
+from lambdas.ingest.quorum import Agreement
 from nixcache.errors import Code, PermanentError, TransientError
 from nixcache.narinfo import MAX_NARINFO_SIZE
 from nixcache.signature import PublicKey
@@ -20,14 +21,22 @@ from protocol.verdicts import PublicationWarning, Published, ServiceCode
 class Publisher:
     """Writes to the cache. All that it writes comes from verified values; no text of a builder's does (I5)."""
 
-    def __init__(self, cache: Cache, signing_keys: SigningKeys, upstream_keys: Collection[PublicKey]) -> None:
+    def __init__(
+        self, cache: Cache, ledger: Ledger, signing_keys: SigningKeys, upstream_keys: Collection[PublicKey]
+    ) -> None:
         """Sign with what ``signing_keys`` gives, keep signatures under ``upstream_keys``; write to ``cache``."""
         self._cache = cache
+        self._ledger = ledger
         self._signing_keys = signing_keys
         self._upstream_keys = upstream_keys
 
     def publish(
-        self, claim: Claim, verified: VerifiedStoreObject, nar: PinnedNar, warnings: tuple[PublicationWarning, ...]
+        self,
+        claim: Claim,
+        verified: VerifiedStoreObject,
+        nar: PinnedNar,
+        warnings: tuple[PublicationWarning, ...],
+        agreement: Agreement,
     ) -> Outcome:
         """Make ``verified`` visible, unless somebody else was faster; ``nar`` is what it was read from (I2).
 
@@ -43,16 +52,19 @@ class Publisher:
                 Code.TOO_LARGE, "The narinfo has no room for a signature.", remedy="Reference fewer paths.", field="Sig"
             )
         self._cache.ensure_cache_info()
-        if not self._cache.copy_nar(nar, NarFile.of(verified.file_hash, verified.compression)):
+        file = NarFile.of(verified.file_hash, verified.compression)
+        if not self._cache.copy_nar(nar, file):
             raise nar_missing(nar.key.file)
         is_listed = verified.listing is not None
         publication = PublishedNarInfo(narinfo, claim.submission.digest, is_listed, warnings)
         if self._cache.commit(publication):
-            outcome = committed(publication)
+            outcome = committed(publication, agreement)
         else:
             published = self._cache.find(claim.hash_part)
             if published is None:
                 raise TransientError(f"{claim.hash_part}.narinfo was in the way and is gone again.")
+            if published.narinfo.url != file.url:
+                self._ledger.list_orphan(file)
             outcome = compare(claim, published)
         if isinstance(outcome.verdict, Published):
             # Not before the commit: a listing has no condition to lose by, and the loser of a race, with other

@@ -14,10 +14,12 @@ class Submission:
     """What ingest is asked to judge: the narinfo at ``key`` in its version ``version_id``.
 
     ``version_id`` is None as long as nobody knows it: then the current version is meant, and the first read pins it.
+    ``is_woken`` tells that it was judged before, and had to wait.
     """
 
     key: StagingNarInfoKey
     version_id: str | None = None
+    is_woken: bool = False
 
     @property
     def builder(self) -> BuilderName:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
 from lambdas.ingest.adapters.cache import S3Cache
 from lambdas.ingest.adapters.clients import CONNECTIONS, Clients
 from lambdas.ingest.adapters.ledger import S3Ledger
@@ -14,38 +17,65 @@ from lambdas.ingest.adapters.upstreams import HttpUpstreams
 from lambdas.ingest.closure import Closure
 from lambdas.ingest.delivery import Delivery
 from lambdas.ingest.gate import Gate
+from lambdas.ingest.judge import Judge
 from lambdas.ingest.lookup import Lookup
+from lambdas.ingest.notary import Notary
 from lambdas.ingest.publish import Publisher
+from lambdas.ingest.quorum import Quorum
 from lambdas.ingest.reference_judge import ReferenceJudge
+from lambdas.ingest.results_book import ResultsBook
+from lambdas.ingest.teller import Teller
 from lambdas.ingest.use_case import Ingest
 from lambdas.ingest.waiting import WaitingRoom
 from nixcache.verify import Limits
+from protocol.policy import SubmissionPolicy
 from protocol.settings import IngestSettings
 
 
-def build_delivery(settings: IngestSettings, clients: Clients) -> Delivery:
+def build_delivery(
+    settings: IngestSettings,
+    policy: SubmissionPolicy,
+    clients: Clients,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Delivery:
     """Put ingest together for one container; sends nothing yet."""
     telemetry = CloudWatch()
     queue = SqsQueue(clients.sqs, settings.queue_url)
+    staging = S3Staging(clients.s3, settings.staging_bucket)
     nar_copy = NarCopy(clients.s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
     cache = S3Cache(clients.s3, settings.cache_bucket, settings.store_dir, nar_copy)
     ledger = S3Ledger(clients.s3, settings.ledger_bucket)
-    lookup = Lookup(cache, HttpUpstreams(settings.upstreams, settings.store_dir, connections=CONNECTIONS))
-    signing_keys = SecretsManagerKeys(clients.secrets, settings.signing_secret_id)
+    upstreams = HttpUpstreams(settings.upstreams, settings.store_dir, connections=CONNECTIONS)
     upstream_keys = [key for upstream in settings.upstreams for key in upstream.public_keys]
-    ingest = Ingest(
-        staging=S3Staging(clients.s3, settings.staging_bucket),
+    signing_keys = SecretsManagerKeys(clients.secrets, settings.signing_secret_id)
+    lookup = Lookup(cache, upstreams)
+    max_waiting = timedelta(seconds=settings.max_waiting_seconds)
+    waiting_room = WaitingRoom(Gate(lookup), ledger, queue, max_waiting=max_waiting, now=now)
+    results = ResultsBook(ledger, staging)
+    quorum = Quorum(policy, ledger, results, waiting_room, now)
+    judge = Judge(
+        staging=staging,
         cache=cache,
-        ledger=ledger,
-        telemetry=telemetry,
-        waiting_room=WaitingRoom(Gate(lookup), ledger, queue),
+        upstreams=None if settings.publish_upstream_paths else upstreams,
+        waiting_room=waiting_room,
         reference_judge=ReferenceJudge(settings.references, Closure(lookup)),
-        publisher=Publisher(cache, signing_keys, upstream_keys),
-        store_dir=settings.store_dir,
+        quorum=quorum,
+        publisher=Publisher(cache, ledger, signing_keys, upstream_keys),
+        policy=policy,
         limits=Limits(max_nar_size=settings.max_nar_size, max_expansion=settings.max_expansion),
     )
+    notary = Notary(
+        ledger=ledger,
+        staging=staging,
+        signing_keys=signing_keys,
+        quorum=quorum,
+        references=settings.references,
+        now=now,
+    )
+    teller = Teller(notary=notary, results=results, waiting_room=waiting_room, telemetry=telemetry, now=now)
     return Delivery(
-        ingest,
+        Ingest(staging=staging, judge=judge, teller=teller, store_dir=settings.store_dir),
         queue,
         telemetry,
         staging_bucket=settings.staging_bucket,

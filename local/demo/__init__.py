@@ -7,20 +7,23 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.demo.attacks import attack
+from local.demo.attacks import VOTED, attack
 from local.demo.main_job import main_job
 from local.demo.nix_bin import have_nix
 from local.demo.nix_machine import NixMachine, remove_tree
 from local.demo.story import Story
 from local.demo.without_nix import NOT_SHOWN, publish_and_read
-from local.service import LocalService
+from local.service import DEFAULT_BUILDERS, LocalService
 from nixcache.errors import AssayError
+from nixcache.verify import DEFAULT_MAX_NAR_SIZE
 from protocol.keys import BuilderName
+from protocol.policy import QuorumRule, SubmissionPolicy
 
 _BUILDER: Final = BuilderName("alice")
 _LOG_LINES: Final = 20
@@ -46,7 +49,7 @@ def _tell(story: Story, directory: Path, log: IO[str]) -> None:
     root = directory / "machine"
     with ExitStack() as stack:
         with story.step("Start Assay: buckets, queue, key and identities in moto, and ingest behind the queue"):
-            service = stack.enter_context(LocalService(store_dir=NixMachine(root).store_dir, log=log))
+            service = stack.enter_context(LocalService(store_dir=NixMachine(root).store_dir, policy=_policy(), log=log))
             story.tell(f"The cache is at {service.cache_url}, its public key is {service.deployment.public_key}.")
         if nix:
             victim = main_job(service, story, directory, root, _BUILDER)
@@ -64,6 +67,12 @@ def _tell(story: Story, directory: Path, log: IO[str]) -> None:
     print(f"substituters = {outputs['cache_url']}\ntrusted-public-keys = {outputs['public_key']}")
     story.say("A builder's needs one, after `python -m hook hook-script --output /etc/nix/assay-hook`:")
     print("post-build-hook = /etc/nix/assay-hook")
+
+
+def _policy() -> SubmissionPolicy:
+    """Everything is open to all, but of one kind of path two builders have to send the same."""
+    open_to_all = SubmissionPolicy.open_to(DEFAULT_BUILDERS, DEFAULT_MAX_NAR_SIZE)
+    return replace(open_to_all, quorum=(QuorumRule((f"{VOTED}*",), 2),))
 
 
 @contextmanager

@@ -18,11 +18,13 @@ from nixcache.errors import Code
 from nixcache.nar import dump
 from nixcache.narinfo import NarInfo
 from protocol.keys import BuilderName, ResultKey, StagingNarInfoKey
-from protocol.verdicts import Conflict, Rejected, ServiceCode, Verdict
+from protocol.verdicts import AwaitingQuorum, Conflict, Published, Rejected, ServiceCode, Verdict, Waiting
 
 BOMBS: Final = {1024**3: Code.NAR_SIZE_MISMATCH, 32 * 1024**3: Code.TOO_LARGE}
 """Bytes that a bomb would unpack to, and what it is rejected for. The small one's file may have its size, so it is
 read; the large one's is larger than its NAR could need, and nobody reads a byte of it."""
+VOTED: Final = "assay-demo-voted-"
+"""What the names begin with of which the demo's policy wants two builders to send the same."""
 _FRAME_SIZE: Final = 256 * 1024**2
 _BOMB_SECONDS: Final = 10
 
@@ -34,11 +36,13 @@ def attack(
 
     ``victim`` is published, by ``victims_builder``; ``workshop`` is an empty directory.
     """
-    before = published(service)
     mallory = Sender(service, BuilderName("mallory"))
     store_dir = service.deployment.settings.store_dir
     (workshop / "message").write_text("Nothing to see here, and nothing that names another store path.\n")
     honest = pack(workshop / "message", store_dir, "message.txt")
+    voted = pack(workshop / "message", store_dir, f"{VOTED}tool")
+    _alone(service, story, mallory, Sender(service, victims_builder), voted)
+    before = published(service)
 
     def refused(title: str, expected: str, play: Callable[[], Verdict]) -> None:
         with story.step(title):
@@ -113,6 +117,19 @@ def _bomb(story: Story, mallory: Sender, honest: Submission, *, size: int, code:
         expect(seconds < _BOMB_SECONDS, f"The bomb kept ingest busy for {seconds:.0f} seconds.")
 
 
+def _alone(service: LocalService, story: Story, mallory: Sender, other: Sender, voted: Submission) -> None:
+    name, before = voted.narinfo.store_path.name, published(service)
+    with story.step(f"Attack: mallory alone submits {name}, for which the policy wants two builders to agree"):
+        verdict = mallory.verdict(mallory.send(voted), enough=lambda verdict: not isinstance(verdict, Waiting))
+        expect(verdict == AwaitingQuorum(1, 2), f"That should have been awaiting a quorum, but is {_words(verdict)}")
+        expect(published(service) == before, "Something of it is in the cache bucket.")
+        story.tell(f"{_words(verdict)}; nothing is signed, and nothing of it is in the cache bucket")
+    with story.step(f"{other.builder} has built the same: that makes two, and it is signed"):
+        verdict = other.submit(voted)
+        expect(isinstance(verdict, Published), f"That should have been published, but is {_words(verdict)}")
+        story.tell(f"{other.builder}: {_words(verdict)}")
+
+
 def _other_prefix(story: Story, mallory: Sender, other: BuilderName, honest: Submission, victim: NarInfo) -> None:
     with story.step(f"Attack: mallory writes below {other}'s prefix, and reads {other}'s results"):
         hash_part = honest.narinfo.store_path.hash_part
@@ -135,6 +152,8 @@ def _words(verdict: Verdict) -> str:
     match verdict:
         case Rejected(code=code, problem=problem, remedy=remedy):
             return f"rejected: {code}: {problem} {remedy}".rstrip()
-        case Conflict(published_nar_hash=theirs, submitted_nar_hash=ours):
+        case Conflict(other_nar_hash=theirs, submitted_nar_hash=ours):
             return f"conflict: published is {theirs}, submitted was {ours}; what is published stays"
+        case AwaitingQuorum(have=have, need=need):
+            return f"awaiting-quorum: {have} of {need} builders agree"
     return verdict.kind.value

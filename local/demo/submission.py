@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,8 +111,11 @@ class Sender:
         """Return an object of the ledger; raises ClientError as AWS refuses it."""
         return self._s3.get_object(Bucket=self._settings.ledger_bucket, Key=key)["Body"].read()
 
-    def verdict(self, receipt: Receipt) -> Verdict:
-        """Wait for the final verdict in this builder's own results; raises :class:`DemoError` after two minutes."""
+    def verdict(self, receipt: Receipt, *, enough: Callable[[Verdict], bool] = is_final) -> Verdict:
+        """Wait for a verdict that is ``enough`` in this builder's own results.
+
+        Raises :class:`DemoError` after two minutes.
+        """
         key = str(ResultKey(self.builder, receipt.key.hash_part))
         deadline = time.monotonic() + _VERDICT_SECONDS
         while time.monotonic() < deadline:
@@ -122,7 +125,7 @@ class Sender:
                 if error.response["Error"]["Code"] != "NoSuchKey":
                     raise
             else:
-                if result.version_id == receipt.version_id and is_final(result.verdict):
+                if result.version_id == receipt.version_id and enough(result.verdict):
                     return result.verdict
             time.sleep(_POLL_SECONDS)
         raise DemoError(f"There is no verdict on {receipt.key} after {_VERDICT_SECONDS} seconds.")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lambdas.ingest.claim import check, read_claim
+from lambdas.ingest.ports import StagedNarInfo
 from lambdas.ingest.submission import Submission
 from nixcache.compression import Compression
 from nixcache.errors import PermanentError
 from nixcache.narinfo import NarInfo
 from nixcache.signature import Signature
 from nixcache.store_path import StorePath
-from nixcache.verify import Limits, VerifiedStoreObject, verify
+from nixcache.verify import VerifiedStoreObject, verify
 from protocol.keys import BuilderName, StagingNarInfoKey
 from protocol.verdicts import ServiceCode
 from tests.differential.cache import Cache
@@ -85,8 +87,8 @@ class Service:
     def _prove(self, text: bytes, thing: StoreObject) -> VerifiedStoreObject:
         """Do what ingest does, from the narinfo to the proof; raise what it raises."""
         submission = Submission(StagingNarInfoKey(BuilderName("builder"), thing.path.hash_part), "1")
-        claimed = read_claim(submission, text, thing.store_dir)
-        check(claimed, Limits())
+        claimed = read_claim(submission, StagedNarInfo("1", datetime.now(UTC), text), thing.store_dir)
+        check(claimed)
         if claimed.nar_key.file.url != thing.url:
             raise PermanentError(ServiceCode.NAR_MISSING, "Nothing is there.", field="URL")
         if not set(claimed.references) <= self._known:

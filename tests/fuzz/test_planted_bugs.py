@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,21 +13,25 @@ from fuzz import decompression
 from fuzz.contract import ContractBrokenError
 from fuzz.corpus import seeds
 from fuzz.targets import TARGETS
-from nixcache import hashes, nar, narinfo, nix32, store_path, verify
+from nixcache import dsse, hashes, nar, narinfo, nix32, store_path, strict_json, verify
 from nixcache.build_ids import BuildIdCollector
 from nixcache.compression import Compression, Decompressor, decompressor
 from nixcache.content_address import ContentAddressProof
+from nixcache.dsse import Envelope
 from nixcache.hash_modulo import HashModulo
 from nixcache.nar import Event, NarParser
 from nixcache.nar_listing import ListingBuilder
 from nixcache.narinfo import NarInfo
 from nixcache.references import ReferenceScanner
+from nixcache.statement import Statement
 from protocol.results import Result
 from protocol.verdicts import Duplicate
 
 ORIGINAL_RENDER = NarInfo.render
 ORIGINAL_LISTING = ListingBuilder.finish
 ORIGINAL_TO_JSON = Result.to_json
+ORIGINAL_ENVELOPE = Envelope.to_json
+ORIGINAL_STATEMENT = Statement.to_json
 
 
 def replay(target: str) -> None:
@@ -70,6 +75,10 @@ def without_references(claim: NarInfo) -> bytes:
     return ORIGINAL_RENDER(replace(claim, references=()))
 
 
+def forgiving_base64(text: str, _field: str) -> bytes:
+    return base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_") + "==")
+
+
 BUGS: list[tuple[str, object, str, object]] = [
     ("nar", nar, "_is_name", lambda _name: True),
     ("nar", nar, "MAX_DEPTH", 65),
@@ -95,6 +104,11 @@ BUGS: list[tuple[str, object, str, object]] = [
     ("texts", nix32, "_VALUES", dict.fromkeys(nix32.ALPHABET, 0)),
     ("texts", store_path, "_NAME", re.compile(".*")),
     ("results", Result, "to_json", lambda result: ORIGINAL_TO_JSON(replace(result, verdict=Duplicate()))),
+    ("results", Result, "to_json", lambda result: ORIGINAL_TO_JSON(replace(result, disputed_by=()))),
+    ("attestations", strict_json, "_object", dict),
+    ("attestations", dsse, "_base64", forgiving_base64),
+    ("attestations", Envelope, "to_json", lambda envelope: ORIGINAL_ENVELOPE(replace(envelope, signatures=()))),
+    ("attestations", Statement, "to_json", lambda statement: ORIGINAL_STATEMENT(replace(statement, predicate={}))),
 ]
 
 

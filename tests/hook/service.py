@@ -16,6 +16,7 @@ from typing import Self
 from hook.nix_store import NixStore
 from local.aws import UNCHECKED, Aws
 from nixcache.compression import Compression
+from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import StoreDir, StorePath
 from protocol.keys import BuilderName, CacheNarInfoKey, NarFile, ResultKey, StagingNarInfoKey, StagingNarKey
@@ -93,13 +94,25 @@ class Service:
         nar_key = StagingNarKey(BUILDER, NarFile.parse_url(narinfo.url))
         return narinfo, self._get(str(nar_key))
 
-    def tell(self, path: StorePath, verdict: Verdict, *, version_id: str | None = None) -> None:
+    def tell(
+        self,
+        path: StorePath,
+        verdict: Verdict,
+        *,
+        version_id: str | None = None,
+        disputed_by: tuple[Hash, ...] = (),
+    ) -> None:
         """Write the verdict on a submission (of the newest version, if none is named)."""
         submission = StagingNarInfoKey(BUILDER, path.hash_part)
         if version_id is None:
             version_id = self.s3.head_object(Bucket=self.staging, Key=str(submission))["VersionId"]
         result = Result(
-            submission=submission, version_id=version_id, store_path=path, verdict=verdict, at=datetime.now(UTC)
+            submission=submission,
+            version_id=version_id,
+            store_path=path,
+            verdict=verdict,
+            at=datetime.now(UTC),
+            disputed_by=disputed_by,
         )
         key = str(ResultKey(BUILDER, path.hash_part))
         self.s3.put_object(Bucket=self.ledger, Key=key, Body=result.to_json())

@@ -17,7 +17,7 @@ from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import StorePath
 from nixcache.verify import verify
-from protocol.verdicts import Conflict, Duplicate, Published, Rejected, Verdict, Waiting
+from protocol.verdicts import AwaitingQuorum, Conflict, Duplicate, Published, Rejected, Verdict, Waiting
 from tests.hook.builder import Builder, Ended
 from tests.hook.nix import derivation
 from tests.hook.service import Service
@@ -170,6 +170,24 @@ def test_no_verdict_in_time_keeps_everything_and_the_next_run_gets_it_without_up
         service.tell(path, Published(("test-1",)))
     assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE
     assert service.staged() == staged
+
+
+def test_who_awaits_a_quorum_in_vain_is_told_what_is_missing_and_not_that_the_service_is_down(
+    builder: Builder, service: Service
+) -> None:
+    voted, other = builder.nix.add("voted", b"data"), builder.nix.add("other", b"data")
+    verdicts: dict[StorePath, Verdict] = {voted: AwaitingQuorum(1, 2), other: Published(("test-1",))}
+    with service.judging(builder.nix.store_dir, lambda narinfo: verdicts[narinfo.store_path]):
+        ended = builder.assay("push", builder.nix.full(voted), builder.nix.full(other), "--timeout", "2")
+    assert ended.code == ExitCode.TIMED_OUT
+    assert f"awaiting a quorum {voted.base_name}: 1 of 2 builders agree" in ended.out
+    assert _is_one_line(ended.err)
+    assert "1 of the paths await a quorum: have another builder build them" in ended.err
+    assert "awaits a quorum: 1 of 2 builders agree" in builder.assay("status").out
+    [entry] = json.loads(builder.assay("status", "--json").out)["entries"]
+    assert entry["quorum"] == {"have": 1, "need": 2}
+    service.tell(voted, Published(("test-1",)))
+    assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE
 
 
 def test_what_waits_for_a_rejected_path_is_not_waited_for(builder: Builder, service: Service) -> None:

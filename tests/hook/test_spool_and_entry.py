@@ -16,6 +16,7 @@ from hook.entry import Entry, Progress, Queued, Refused, Submitted
 from hook.errors import BuilderCode
 from nixcache.errors import PermanentError
 from nixcache.store_path import NIX_STORE, StorePath
+from protocol.verdicts import AwaitingQuorum
 
 PATH = StorePath.from_base_name(f"{'0' * 32}-x")
 OTHER = StorePath.from_base_name(f"{'1' * 32}-y")
@@ -25,6 +26,13 @@ _PROGRESS: list[Progress] = [
     Queued(),
     Queued(tries=3, next_attempt_at=12.5, problem="no network", uploads=1),
     Submitted(version_id="v1", staged_at=datetime(2026, 1, 2, tzinfo=UTC), since=1.0, uploads=1, waits_for=(OTHER,)),
+    Submitted(
+        version_id="v2",
+        staged_at=datetime(2026, 1, 2, tzinfo=UTC),
+        since=1.0,
+        uploads=1,
+        quorum=AwaitingQuorum(1, 2),
+    ),
     Refused(code="ca-mismatch", problem="why", since=2.0),
 ]
 
@@ -85,9 +93,39 @@ def test_an_entry_that_lacks_a_field_or_has_a_wrong_one_is_refused(progress: Pro
         for document in ({k: v for k, v in whole.items() if k != key}, {**whole, key: {"no": "such thing"}}):
             if key in {"problem", "versionId", "code"} and key in document:
                 continue  # any text will do
+            if key == "quorum" and key not in document:
+                continue  # as it was before there were quorums
             with pytest.raises(PermanentError) as caught:
                 Entry.parse(json.dumps(document).encode(), NIX_STORE)
             assert caught.value.code is BuilderCode.QUEUE_ENTRY_MALFORMED
+
+
+def test_an_entry_of_before_there_were_quorums_is_read() -> None:
+    """A queue outlives an update of the program that it belongs to."""
+    data = b"""{
+ "schema": 1,
+ "storePath": "/nix/store/00000000000000000000000000000000-x",
+ "queuedAt": 1.5,
+ "state": "submitted",
+ "uploads": 1,
+ "versionId": "v1",
+ "stagedAt": "2026-01-02T00:00:00+00:00",
+ "since": 1.0,
+ "waitsFor": ["11111111111111111111111111111111-y"]
+}
+"""
+    assert Entry.parse(data, NIX_STORE) == Entry(PATH, 1.5, _PROGRESS[2])
+
+
+@pytest.mark.parametrize("field", ["tries", "uploads", "nextAttemptAt", "queuedAt"])
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1" + 400 * "0"])
+def test_a_number_that_is_none_is_refused_or_read(field: str, number: str) -> None:
+    """Python reads them all, and not every one of them fits into every type."""
+    document = json.dumps(Entry(PATH, 1.5, Queued()).document(NIX_STORE) | {field: "?"}).replace('"?"', number)
+    try:
+        Entry.parse(document.encode(), NIX_STORE)
+    except PermanentError as error:
+        assert error.code is BuilderCode.QUEUE_ENTRY_MALFORMED  # noqa: PT017 - either outcome is right
 
 
 def test_a_time_without_a_zone_is_refused() -> None:

@@ -18,13 +18,15 @@ from hook.nix_store import NixStore
 from hook.queue import Queue
 from hook.report import Report
 from hook.staging import Staging
-from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, WARNED_PATHS_SHOWN, Ports, Uploader
+from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, Ports, Uploader
 from hook.verdicts import Ledger
+from hook.wording import NAMED_AT_MOST
 from nixcache.errors import TransientError
+from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.store_path import StorePath
 from nixcache.verify import verify
 from protocol.keys import ResultKey
-from protocol.verdicts import PublicationWarning, Published, Rejected, Verdict, Waiting
+from protocol.verdicts import AwaitingQuorum, Duplicate, PublicationWarning, Published, Rejected, Verdict, Waiting
 from tests.hook.builder import Builder
 from tests.hook.nix import Nix, derivation
 from tests.hook.service import BUILDER, Service
@@ -134,7 +136,7 @@ def test_what_was_published_with_a_warning_says_so_in_one_line(
 ) -> None:
     path = nix.add("image", b"data")
     _submitted(queue, path)
-    mentioned = tuple(StorePath(path.hash_part, f"mentioned-{number}") for number in range(WARNED_PATHS_SHOWN + 1))
+    mentioned = tuple(StorePath(path.hash_part, f"mentioned-{number}") for number in range(NAMED_AT_MOST + 1))
     warning = PublicationWarning("reference-undeclared", "Undeclared: 4.", mentioned)
     service.tell(path, Published(("k",), (warning,)), version_id="ours")
     assert uploader.poll() is None
@@ -143,13 +145,83 @@ def test_what_was_published_with_a_warning_says_so_in_one_line(
     assert out == f"published {path.base_name}\n"
     assert err.startswith(f"assay: warning {path.base_name} (reference-undeclared): Undeclared: 4. ")
     assert err.count("\n") == 1
-    assert [other.base_name in err for other in mentioned] == [True] * WARNED_PATHS_SHOWN + [False]
+    assert [other.base_name in err for other in mentioned] == [True] * NAMED_AT_MOST + [False]
+
+
+def test_a_quorum_is_awaited_and_each_vote_is_told_once(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = nix.add("voted", b"data")
+    _submitted(queue, path)
+    told = []
+    for have in (1, 1, 2):
+        service.tell(path, AwaitingQuorum(have, 3), version_id="ours")
+        assert uploader.poll() is None
+        told.append(capfd.readouterr().out)
+    assert told == [
+        f"awaiting a quorum {path.base_name}: 1 of 3 builders agree\n",
+        "",
+        f"awaiting a quorum {path.base_name}: 2 of 3 builders agree\n",
+    ]
+    service.tell(path, Duplicate(), version_id="ours")
+    uploader.poll()
+    assert capfd.readouterr() == (f"duplicate {path.base_name}\n", "")
+    assert path not in queue.entries
+
+
+def test_who_waited_for_a_reference_and_now_for_a_quorum_waits_for_one_of_them_alone(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    path, low = nix.add("voted", b"data"), nix.add("low", b"low")
+    _submitted(queue, path)
+    waiting, voting = Waiting((low,)), AwaitingQuorum(1, 2)
+    for verdict in (waiting, voting, waiting):
+        service.tell(path, verdict, version_id="ours")
+        uploader.poll()
+        progress = queue.entries[path].progress
+        assert isinstance(progress, Submitted)
+        assert (progress.waits_for, progress.quorum) == (((low,), None) if verdict is waiting else ((), voting))
+
+
+def test_a_duplicate_of_an_upstream_says_of_which(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = nix.add("hello", b"data")
+    _submitted(queue, path)
+    service.tell(path, Duplicate("https://cache.nixos.org"), version_id="ours")
+    uploader.poll()
+    assert capfd.readouterr() == (f"duplicate {path.base_name}: https://cache.nixos.org has it\n", "")
+    assert path not in queue.entries
+
+
+@pytest.mark.parametrize("verdict", [Published(("k",)), Duplicate()], ids=["published", "duplicate"])
+def test_what_others_dispute_is_published_and_its_operator_is_warned_in_one_line(
+    queue: Queue,
+    service: Service,
+    uploader: Uploader,
+    nix: Nix,
+    capfd: pytest.CaptureFixture[str],
+    verdict: Verdict,
+) -> None:
+    path = nix.add("clock", b"data")
+    _submitted(queue, path)
+    hashes = tuple(Hash(HashAlgorithm.SHA256, bytes([number]) * 32) for number in range(NAMED_AT_MOST + 1))
+    service.tell(path, verdict, version_id="ours", disputed_by=hashes)
+    assert uploader.poll() is None
+    assert path not in queue.entries, "it is published all the same"
+    out, err = capfd.readouterr()
+    assert out == f"{verdict.kind} {path.base_name}\n"
+    shown = ", ".join(map(str, hashes[:NAMED_AT_MOST]))
+    assert err == (
+        f"assay: warning {path.base_name}: another builder submitted other contents: NarHash {shown};"
+        " the build may not be reproducible. What is published stays; compare the two builds.\n"
+    )
 
 
 def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(
     queue: Queue, service: Service, uploader: Uploader, nix: Nix
 ) -> None:
-    young, older, waiting = (nix.add(name, name.encode()) for name in ("young", "older", "waiting"))
+    young, older, waiting, voting = (nix.add(name, name.encode()) for name in ("young", "older", "waiting", "voting"))
     _submitted(queue, young, seconds_ago=SUPERSEDED_SECONDS - 30)
     service.tell(young, _REJECTED, version_id="theirs")
     service.tell(older, _REJECTED, version_id="last week's")
@@ -167,8 +239,10 @@ def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(
     )
     _submitted(queue, waiting, seconds_ago=2 * SUPERSEDED_SECONDS)
     service.tell(waiting, Waiting((young,)), version_id="theirs")
+    _submitted(queue, voting, seconds_ago=2 * SUPERSEDED_SECONDS)
+    service.tell(voting, AwaitingQuorum(1, 2), version_id="theirs")
     uploader.poll()
-    assert all(isinstance(queue.entries[path].progress, Submitted) for path in (young, older, waiting))
+    assert all(isinstance(queue.entries[path].progress, Submitted) for path in (young, older, waiting, voting))
 
 
 def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(

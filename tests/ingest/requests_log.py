@@ -45,6 +45,28 @@ class RequestsLog:
             hooks.register("after-call.*", on_answer)
 
 
+class Once:
+    """Does ``what`` right before ``clients`` send their ``number``-th ``operation`` on a key that begins so."""
+
+    def __init__(
+        self, clients: Clients, operation: str, prefix: str, what: Callable[[], object], *, number: int = 1
+    ) -> None:
+        self.seen = 0
+
+        def on_request(params: dict[str, Any], **_: object) -> None:
+            if str(params.get("Key", params.get("Prefix", ""))).startswith(prefix):
+                self.seen += 1
+                if self.seen == number:
+                    what()
+
+        clients.s3.meta.events.register(f"provide-client-params.s3.{operation}", on_request)
+
+
+def die() -> None:
+    """Kill the container, as what a :class:`Once` does."""
+    raise Killed
+
+
 class _Body:
     """What botocore reads an answer from."""
 

@@ -10,12 +10,15 @@ from typing import Any
 
 from nixcache import nix32
 from nixcache.compression import Compression
+from nixcache.content_address import ContentAddress, ContentAddressMethod
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.nar import dump
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import NIX_STORE, StorePath
 from protocol.keys import NarFile
 from tests.nixcache.compressed import compressed
+from tests.nixcache.nar_model import File
+from tests.nixcache.nar_model import nar as nar_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,13 @@ def pack(path: StorePath, nar: bytes, references: Sequence[StorePath], compressi
     return StoreObject(file, narinfo)
 
 
+def derivation(name: str, contents: bytes = b"Derive()") -> StoreObject:
+    """Return a derivation, whose path follows from its contents; the narinfo does not say so, as some stores' do."""
+    address = ContentAddress(ContentAddressMethod.TEXT, sha256(contents))
+    path = address.store_path(NIX_STORE, f"{name}.drv", (), itself=False)
+    return pack(path, nar_of(File(contents)), (), Compression.ZSTD)
+
+
 class Builder:
     """Builds directories that mention their references, as real outputs do."""
 
@@ -94,3 +104,10 @@ class Builder:
         (directory / "bin" / "run").chmod(0o755)
         (directory / "link").symlink_to("bin/run")
         return pack(path, b"".join(dump(directory)), mentioned, compression)
+
+    def build_addressed(self, name: str) -> StoreObject:
+        """Build ``name`` without references, under the path that follows from its contents."""
+        nar = self.build(name, compression=Compression.NONE).file
+        address = ContentAddress(ContentAddressMethod.NAR, sha256(nar))
+        path = address.store_path(NIX_STORE, name, (), itself=False)
+        return pack(path, nar, (), Compression.ZSTD).claiming(ca=address)

@@ -69,7 +69,7 @@ def test_a_submission_is_not_begun_when_most_of_the_time_is_gone(world: World, b
     container, log = _slow(world, _is_commit, TO_BEGIN_SECONDS - 0.001)
     assert container(sqs_event(*messages)) == messages[1:]
     assert _results(world) == [first]
-    assert len(log.operations) == 11 + 1, "a leaf's, and that the message comes again soon"
+    assert len(log.operations) == 10 + 1, "a leaf's, and that the message comes again soon"
     assert world.container()(sqs_event(*messages[1:])) == []
     assert sorted(_results(world)) == sorted((first, second))
 
@@ -137,7 +137,7 @@ def test_looking_up_references_keeps_the_time(world: World, builder: Builder) ->
 
 def test_what_had_only_a_part_of_the_time_comes_again(world: World, builder: Builder) -> None:
     (first, _), messages = _submit_two(world, builder)
-    leaf = 11
+    leaf = 10
     container, _ = _slow(
         world,
         lambda number, _: _is_nar(number - leaf, ""),

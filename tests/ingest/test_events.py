@@ -8,10 +8,10 @@ import pytest
 
 from lambdas.ingest.events import MessageError, Misnamed, Stray, parse_message
 from lambdas.ingest.submission import Submission
-from lambdas.ingest.wake import render
 from nixcache.store_path import parse_hash_part
 from protocol.keys import StagingNarInfoKey
 from protocol.verdicts import Published, Rejected
+from protocol.wake import render
 from tests.ingest.requests_log import RequestsLog, answer
 from tests.ingest.store_objects import Builder
 from tests.ingest.world import ALICE, KEY, World, connect, s3_event, sqs_event
@@ -68,7 +68,8 @@ def test_a_removal_is_a_stray() -> None:
 
 
 def test_a_wake_message() -> None:
-    assert parse_message(render(SUBMISSION), staging_bucket="staging") == (Submission(SUBMISSION),)
+    expected = (Submission(SUBMISSION, is_woken=True),)
+    assert parse_message(render(SUBMISSION), staging_bucket="staging") == expected
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 
 from nixcache.compression import Compression
 from nixcache.content_address import ContentAddress, ContentAddressMethod
-from nixcache.store_path import NIX_STORE, StorePath
+from nixcache.store_path import StorePath
 from protocol.keys import BuilderName, CacheListingKey, ProvenanceKey
 from protocol.verdicts import Conflict, Duplicate, Published
 from tests.ingest.requests_log import RequestsLog, answer
-from tests.ingest.store_objects import Builder, StoreObject, pack, sha256
+from tests.ingest.store_objects import Builder, StoreObject, pack
 from tests.ingest.world import ALICE, BOB, KEY, World, connect, sqs_event
 from tests.nixcache.nar_model import File
 from tests.nixcache.self_reference import addressed
@@ -64,15 +64,8 @@ def test_other_references_are_a_conflict(world: World, builder: Builder) -> None
     assert _visible(world, thing) == before
 
 
-def _addressed(builder: Builder) -> StoreObject:
-    nar = builder.build("leaf", compression=Compression.NONE).file
-    address = ContentAddress(ContentAddressMethod.NAR, sha256(nar))
-    path = address.store_path(NIX_STORE, "leaf", (), itself=False)
-    return pack(path, nar, (), Compression.ZSTD).claiming(ca=address)
-
-
 def test_another_content_address_is_a_conflict(world: World, builder: Builder) -> None:
-    thing = _addressed(builder)
+    thing = builder.build_addressed("leaf")
     world.submit(thing)
     world.run()
     before = _visible(world, thing)
@@ -85,7 +78,7 @@ def test_another_content_address_is_a_conflict(world: World, builder: Builder) -
 @pytest.mark.parametrize("first_has_it", [True, False])
 def test_an_absent_content_address_is_no_other_one(world: World, builder: Builder, *, first_has_it: bool) -> None:
     """Verifying itself leaves an address out where clients disagree on it, and gives one to each derivation."""
-    with_it = _addressed(builder)
+    with_it = builder.build_addressed("leaf")
     first, second = (with_it, with_it.claiming(ca=None))[:: 1 if first_has_it else -1]
     world.submit(first)
     world.run()

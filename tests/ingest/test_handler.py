@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,9 +21,13 @@ from tests.ingest.store_objects import Builder, pack, store_path
 from tests.ingest.world import KEY, Context, World, sqs_event
 
 
-def test_it_starts_from_its_environment(world: World, builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_starts_from_its_environment(
+    world: World, builder: Builder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_bytes(world.policy.to_json())
     environment = {
-        **world.settings.to_environment(),
+        **replace(world.settings, policy_file=str(policy)).to_environment(),
         "AWS_ENDPOINT_URL": world.aws.endpoint,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "test",

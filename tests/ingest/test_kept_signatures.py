@@ -30,8 +30,14 @@ def _sign(key: SecretKey, thing: StoreObject) -> Signature:
 
 @pytest.fixture
 def world(aws: Aws) -> World:
-    keys = (UPSTREAM.public_key, SECOND.public_key, NAMESAKE.public_key, UPSTREAM.public_key)
-    return World(aws, upstreams=(Upstream("http://127.0.0.1:9", keys),))
+    return _mirror(aws, UPSTREAM, SECOND, NAMESAKE, UPSTREAM)
+
+
+def _mirror(aws: Aws, *keys: SecretKey) -> World:
+    """Return a cache that publishes what its upstream has, too: there an upstream's signatures come from."""
+    world = World(aws, upstreams=(Upstream("http://127.0.0.1:9", tuple(key.public_key for key in keys)),))
+    world.settings = replace(world.settings, publish_upstream_paths=True)
+    return world
 
 
 def _published(world: World, thing: StoreObject, *signatures: Signature) -> NarInfo:
@@ -60,8 +66,7 @@ def test_each_is_kept_once(world: World, builder: Builder) -> None:
 
 def test_one_of_a_name_is_enough(aws: Aws, builder: Builder) -> None:
     """Where an upstream replaced its key under the same name, a path may have signatures under both."""
-    keys = (UPSTREAM.public_key, IMPOSTOR.public_key)
-    world = World(aws, upstreams=(Upstream("http://127.0.0.1:9", keys),))
+    world = _mirror(aws, UPSTREAM, IMPOSTOR)
     thing = builder.build("leaf")
     both = _sign(UPSTREAM, thing), _sign(IMPOSTOR, thing)
     (_, kept) = _published(world, thing, *both).signatures

@@ -14,11 +14,12 @@ from nixcache.compression import READABLE, Compression
 from nixcache.nar import dump
 from nixcache.narinfo import NarInfo
 from nixcache.signature import Signature
+from nixcache.statement import PREDICATE_TYPE
 from nixcache.store_path import NIX_STORE
-from protocol.keys import CacheListingKey, CacheNarInfoKey, NarFile, ProvenanceKey, StagingNarKey
+from protocol.keys import CacheListingKey, CacheNarInfoKey, NarFile, StagingNarKey
 from protocol.verdicts import Duplicate, Published
 from tests.ingest.requests_log import RequestsLog
-from tests.ingest.store_objects import Builder, pack, sha256, store_path
+from tests.ingest.store_objects import Builder, StoreObject, pack, sha256, store_path
 from tests.ingest.world import ALICE, BOB, KEY, World, connect, sqs_event
 
 
@@ -136,26 +137,28 @@ def test_a_nar_that_no_listing_can_describe_is_published_without_one(world: Worl
     assert container(sqs_event(message)) == []
     log.operations.clear()
     assert container(sqs_event(message)) == []
-    assert log.operations.count("GetObject") == 2, "the narinfo, staged and published: no listing is looked for in vain"
+    read = ["the narinfo, staged", "the narinfo, published", "provenance", "result"]
+    assert log.operations.count("GetObject") == len(read), "and no NAR, for which a listing were made in vain"
     assert "HeadObject" not in log.operations
     assert world.verdict(thing.path) == Published((KEY.name,))
     assert not any(key.endswith(".ls") for key in world.keys(world.settings.cache_bucket))
 
 
 def test_provenance_names_builder_submission_and_key(world: World, builder: Builder) -> None:
+    """Signed with the cache's own key, about the object that readers get."""
     thing = builder.build("leaf")
     version_id = world.submit(thing, BOB)
     world.run()
-    key = str(ProvenanceKey(thing.path.hash_part))
-    statement = json.loads(world.admin.s3.get_object(Bucket=world.settings.ledger_bucket, Key=key)["Body"].read())
-    assert statement["_type"] == "https://in-toto.io/Statement/v1"
-    assert statement["subject"] == [
-        {"name": NIX_STORE.render(thing.path), "digest": {"sha256": thing.narinfo.nar_hash.hex}}
-    ]
-    predicate = statement["predicate"]
+    published = world.published(thing.path)
+    assert published is not None
+    statement = world.provenance(thing.path)
+    assert statement.is_about(published)
+    assert statement.predicate_type == PREDICATE_TYPE
+    predicate = statement.predicate
     assert predicate["builder"] == "bob"
     assert predicate["submission"] == {"key": f"bob/{thing.path.hash_part}.narinfo", "versionId": version_id}
-    assert predicate["signedBy"] == [KEY.name]
+    assert predicate["quorum"] is None, "one builder is enough"
+    assert predicate["signedBy"] == (KEY.name,)
 
 
 def test_readers_learn_nothing_about_the_builder(world: World, builder: Builder) -> None:
@@ -171,7 +174,7 @@ def test_readers_learn_nothing_about_the_builder(world: World, builder: Builder)
 
 
 def test_requests_for_a_published_path(world: World, builder: Builder) -> None:
-    """What a path costs: nine requests for a leaf, and one more for each reference that was not seen lately."""
+    """What a path costs: eight requests for a leaf, and one more for each reference that was not seen lately."""
     leaf = builder.build("leaf")
     referrer = builder.build("referrer", [leaf])
     clients = connect(world.aws)
@@ -187,19 +190,54 @@ def test_requests_for_a_published_path(world: World, builder: Builder) -> None:
     assert sorted(requests()) == sorted(
         [
             *["GetObject", "GetObject", "GetObject", "CopyObject"],  # narinfo, is it published, NAR
-            *["PutObject", "PutObject", "ListObjectsV2"],  # narinfo, listing, who waits
-            *["PutObject", "PutObject"],  # provenance, result
+            *["PutObject", "PutObject"],  # narinfo, listing
+            *["PutObject", "PutObject"],  # provenance (nobody has announced himself: no markers are listed), result
             *["GetSecretValue", "PutObject"],  # once a container: key, nix-cache-info
         ]
     )
     world.submit(referrer)
-    assert len(requests()) == 10
+    assert len(requests()) == 9
     another = builder.build("another", [leaf])
     world.submit(another)
-    assert len(requests()) == 9  # the leaf is remembered
+    assert len(requests()) == 8  # the leaf is remembered
     world.submit(another, BOB)
     assert requests() == ["GetObject", "GetObject", "PutObject", "ListObjectsV2"]
     assert world.verdict(another.path, BOB) == Duplicate()
+
+
+def test_requests_of_who_has_to_wait(world: World, builder: Builder) -> None:
+    """Seven to wait; the publisher pays five more to find and wake it; woken, two more than without waiting."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    clients = connect(world.aws)
+    log = RequestsLog(clients)
+    container = world.container(clients)
+
+    def requests(thing: StoreObject | None = None) -> list[str]:
+        if thing is not None:
+            world.submit(thing)
+        log.operations.clear()
+        for body in world.take_messages():
+            assert container(sqs_event(body)) == []
+        return log.operations
+
+    requests(builder.build("first"))  # which has the container read its key
+    assert requests(top) == [
+        *["GetObject", "GetObject", "GetObject"],  # narinfo, is it published, is its reference
+        *["PutObject", "PutObject", "PutObject"],  # announcement, marker, result
+        "GetObject",  # the second look
+    ]
+    assert requests(leaf) == [
+        *["GetObject", "GetObject", "GetObject", "CopyObject", "PutObject", "PutObject"],  # as for any leaf
+        *["PutObject", "GetObject", "PutObject", "PutObject"],  # provenance over the announcement; result
+        *["ListObjectsV2", "SendMessageBatch", "DeleteObjects"],
+    ]
+    assert requests() == [
+        *["GetObject", "GetObject", "GetObject", "GetObject", "CopyObject"],  # narinfo, published, reference, NAR
+        *["PutObject", "PutObject", "PutObject"],  # narinfo, listing, provenance
+        *["GetObject", "PutObject"],  # result
+    ]
+    assert world.verdict(top.path) == Published((KEY.name,))
 
 
 def test_a_nar_beyond_the_limit_of_one_copy_is_copied_in_parts(world: World) -> None:

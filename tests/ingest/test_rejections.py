@@ -6,16 +6,19 @@ import hashlib
 import lzma
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lambdas.ingest.adapters.cache import S3Cache
+from lambdas.ingest.adapters.ledger import S3Ledger
 from lambdas.ingest.adapters.nar_copy import NarCopy
 from lambdas.ingest.adapters.signing_keys import SecretsManagerKeys
 from lambdas.ingest.claim import Claim
 from lambdas.ingest.ports import PinnedNar
 from lambdas.ingest.publish import Publisher
+from lambdas.ingest.quorum import Agreement
 from lambdas.ingest.submission import Submission
 from nixcache import nix32
 from nixcache.compression import READABLE, Compression
@@ -341,13 +344,16 @@ def test_a_narinfo_that_leaves_no_room_for_a_signature(world: World) -> None:
     copy = NarCopy(s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
     publisher = Publisher(
         S3Cache(s3, settings.cache_bucket, NIX_STORE, copy),
+        S3Ledger(s3, settings.ledger_bucket),
         SecretsManagerKeys(world.admin.secrets, settings.signing_secret_id),
         (),
     )
     submission = Submission(StagingNarInfoKey(ALICE, thing.path.hash_part), "1")
     nar = PinnedNar(StagingNarKey(ALICE, NarFile.parse_url(thing.narinfo.url)), "1", len(thing.file))
+    claim = Claim(submission, thing.narinfo, datetime.now(UTC))
+    verified = verify(thing.narinfo, [thing.file])
     with pytest.raises(PermanentError) as caught:
-        publisher.publish(Claim(submission, thing.narinfo), verify(thing.narinfo, [thing.file]), nar, ())
+        publisher.publish(claim, verified, nar, (), Agreement(1))
     assert caught.value.code is Code.TOO_LARGE
     assert world.keys(settings.cache_bucket) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,10 +18,10 @@ from nixcache.signing import SecretKey
 from nixcache.store_path import NIX_STORE, StorePath
 from nixcache.verify import verify
 from protocol.settings import Upstream
-from protocol.verdicts import Published, Waiting
+from protocol.verdicts import Against, Conflict, Duplicate, Published, Waiting
 from tests.ingest.requests_log import RequestsLog
 from tests.ingest.store_objects import Builder, StoreObject
-from tests.ingest.world import KEY, World, connect, sqs_event
+from tests.ingest.world import BOB, KEY, World, connect, sqs_event
 
 UPSTREAM_KEY = SecretKey.generate("upstream.test-1")
 
@@ -74,6 +75,10 @@ def serving() -> Iterator[Cache]:
         thread.join()
 
 
+def _asked_for(path: StorePath) -> str:
+    return f"/{path.hash_part}.narinfo"
+
+
 @pytest.fixture
 def cache() -> Iterator[Cache]:
     with serving() as running:
@@ -88,12 +93,13 @@ def test_a_reference_in_a_trusted_upstream_is_present_and_asked_for_once(
     libc = builder.build("libc")
     cache.publish(libc)
     container = world.container()
-    for name in ("one", "two"):
-        thing = builder.build(name, [libc])
+    things = [builder.build(name, [libc]) for name in ("one", "two")]
+    for thing in things:
         world.submit(thing)
         world.run(container)
         assert world.verdict(thing.path) == Published((KEY.name,))
-    assert cache.asked == [f"/{libc.path.hash_part}.narinfo"]
+    one, two = (_asked_for(thing.path) for thing in things)
+    assert cache.asked == [one, _asked_for(libc.path), two]
     assert world.published(libc.path) is None
 
 
@@ -130,7 +136,7 @@ def test_what_an_upstream_cannot_vouch_for_is_absent(aws: Aws, cache: Cache, bui
     world.submit(top)
     world.run()
     assert world.verdict(top.path) == Waiting((libc.path,))
-    assert set(cache.asked) == {path}
+    assert set(cache.asked) == {path, _asked_for(top.path)}
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 400, 301])
@@ -156,9 +162,11 @@ def test_an_upstream_that_is_down_is_no_verdict_unless_another_has_the_path(cach
         down = gone.upstream
     both = HttpUpstreams((down, cache.upstream), NIX_STORE, connections=2)
     with pytest.raises(TransientError):
-        both.references(libc.path)
+        both.find(libc.path)
     cache.publish(libc)
-    assert both.references(libc.path) == ()
+    found = both.find(libc.path)
+    assert found is not None
+    assert (found.url, found.narinfo.nar_hash) == (cache.upstream.url, libc.narinfo.nar_hash)
 
 
 def test_an_absence_is_never_remembered(aws: Aws, cache: Cache, builder: Builder) -> None:
@@ -176,5 +184,123 @@ def test_an_absence_is_never_remembered(aws: Aws, cache: Cache, builder: Builder
 
     RequestsLog(clients, before=publish)
     assert world.container(clients)(sqs_event(*messages)) == []
+    assert world.verdict(top.path) == Published((KEY.name,))
+
+
+def test_a_path_that_an_upstream_has_is_a_duplicate(aws: Aws, cache: Cache, builder: Builder) -> None:
+    """Clients get it there: its NAR is not even read."""
+    world = World(aws, upstreams=(cache.upstream,))
+    libc = builder.build("libc")
+    cache.publish(libc)
+    clients = connect(aws)
+    log = RequestsLog(clients)
+    world.submit(libc)
+    world.run(world.container(clients))
+    assert world.verdict(libc.path) == Duplicate(cache.upstream.url)
+    assert log.operations == ["GetObject", "GetObject", "PutObject", "ListObjectsV2"]
+    assert world.keys(world.settings.cache_bucket) == []
+
+
+def test_the_upstream_is_named_that_has_it(aws: Aws, cache: Cache, builder: Builder) -> None:
+    libc = builder.build("libc")
+    cache.publish(libc)
+    with serving() as empty:
+        world = World(aws, upstreams=(empty.upstream, cache.upstream))
+        world.submit(libc)
+        world.run()
+    assert world.verdict(libc.path) == Duplicate(cache.upstream.url)
+
+
+@pytest.mark.parametrize("difference", ["contents", "references"])
+def test_another_object_than_an_upstreams_is_a_conflict(
+    aws: Aws, cache: Cache, builder: Builder, difference: str
+) -> None:
+    """I3: published here, readers would get the one or the other, as their list of substituters goes."""
+    world = World(aws, upstreams=(cache.upstream,))
+    theirs = builder.build("libc", itself=True)
+    mine = builder.build("libc", text="mine") if difference == "contents" else theirs.claiming(references=())
+    cache.publish(theirs)
+    world.submit(mine)
+    world.run()
+    expected = Conflict(theirs.narinfo.nar_hash, mine.narinfo.nar_hash, Against.UPSTREAM)
+    assert world.verdict(mine.path) == expected
+    assert world.result(mine.path).disputed_by == ()
+    assert world.keys(world.settings.cache_bucket) == []
+
+
+@pytest.mark.parametrize("text", ["", "other"], ids=["same", "other"])
+def test_an_operator_may_publish_what_an_upstream_has(aws: Aws, cache: Cache, builder: Builder, text: str) -> None:
+    """A mirror: the upstream is not asked about what is submitted, only about references."""
+    world = World(aws, upstreams=(cache.upstream,))
+    world.settings = replace(world.settings, publish_upstream_paths=True)
+    libc = builder.build("libc", text=text)
+    cache.publish(builder.build("libc"))
+    world.submit(libc)
+    world.run()
+    assert world.verdict(libc.path) == Published((KEY.name,))
+    assert cache.asked == []
+    world.check_cache()
+
+
+def test_what_is_published_here_is_compared_with_that(aws: Aws, cache: Cache, builder: Builder) -> None:
+    """I3: also when an upstream has got another one since. No request is made of it."""
+    world = World(aws, upstreams=(cache.upstream,))
+    libc = builder.build("libc")
+    world.submit(libc)
+    world.run()
+    cache.publish(builder.build("libc", text="other"))
+    cache.asked.clear()
+    world.submit(libc, BOB)
+    world.run()
+    assert world.verdict(libc.path, BOB) == Duplicate()
+    assert cache.asked == []
+
+
+@pytest.mark.parametrize("lie", ["another key", "no signature", "another path"])
+def test_an_upstream_that_cannot_vouch_for_a_path_does_not_keep_it_out(
+    aws: Aws, cache: Cache, builder: Builder, lie: str
+) -> None:
+    """Whoever answers in an upstream's place could otherwise keep anything from being published."""
+    world = World(aws, upstreams=(cache.upstream,))
+    libc, other = builder.build("libc"), builder.build("other")
+    if lie == "another key":
+        cache.publish(libc, SecretKey.generate(UPSTREAM_KEY.name))
+    elif lie == "another path":
+        cache.publish(other, under=libc.path)
+    else:
+        cache.answers[_asked_for(libc.path)] = (200, libc.narinfo.render())
+    world.submit(libc)
+    world.run()
+    assert world.verdict(libc.path) == Published((KEY.name,))
+
+
+def test_an_upstream_that_is_down_publishes_nothing(aws: Aws, cache: Cache, builder: Builder) -> None:
+    """Neither accepted nor rejected: it may have another object under this path."""
+    world = World(aws, upstreams=(cache.upstream,))
+    libc = builder.build("libc")
+    cache.answers[_asked_for(libc.path)] = (502, b"")
+    world.submit(libc)
+    messages = world.take_messages()
+    assert world.container()(sqs_event(*messages)) == messages
+    assert world.keys(world.settings.cache_bucket) == world.keys(world.settings.ledger_bucket) == []
+    del cache.answers[_asked_for(libc.path)]
+    assert world.container()(sqs_event(*messages)) == []
+    assert world.verdict(libc.path) == Published((KEY.name,))
+
+
+@pytest.mark.parametrize("text", ["", "other"], ids=["duplicate", "conflict"])
+def test_who_waits_for_what_has_come_to_an_upstream_is_woken_by_its_submission(
+    aws: Aws, cache: Cache, builder: Builder, text: str
+) -> None:
+    """I6: the upstream tells nobody; and a builder that submits a closure submits what others wait for, too."""
+    world = World(aws, upstreams=(cache.upstream,))
+    libc = builder.build("libc")
+    top = builder.build("top", [libc])
+    world.submit(top)
+    world.run()
+    assert world.verdict(top.path) == Waiting((libc.path,))
+    cache.publish(libc)
+    world.submit(builder.build("libc", text=text), BOB)
+    world.run()
     assert world.verdict(top.path) == Published((KEY.name,))
     assert world.keys(world.settings.ledger_bucket, "waiting/") == []

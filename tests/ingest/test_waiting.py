@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from lambdas.ingest.gate import NAMED_AT_MOST
-from nixcache.store_path import StorePath
-from protocol.keys import StagingNarInfoKey, WaitingKey
+from nixcache.store_path import HashPart, StorePath
+from protocol.keys import ProvenanceKey, StagingNarInfoKey, WaitingKey
 from protocol.verdicts import Duplicate, Published, Rejected, Waiting
-from tests.ingest.requests_log import RequestsLog
+from protocol.wake import render
+from tests.ingest.requests_log import Killed, Once, RequestsLog, die
 from tests.ingest.store_objects import Builder, StoreObject, store_path
 from tests.ingest.world import ALICE, BOB, KEY, World, connect, sqs_event
 
@@ -50,15 +52,23 @@ def test_who_waits_is_woken_and_leaves_nothing_behind(world: World, builder: Bui
     world.check_cache()
 
 
-def test_a_chain_that_arrives_backwards(world: World, builder: Builder) -> None:
+def test_a_long_chain_that_arrives_backwards(world: World, builder: Builder) -> None:
+    """Each link is published once, and wakes the next one and nobody else."""
     chain: list[StoreObject] = []
-    for number in range(8):
+    for number in range(60):
         chain.append(builder.build(f"link-{number}", chain[-1:]))
+    clients = connect(world.aws)
+    log = RequestsLog(clients)
+    container = world.container(clients)
     for thing in reversed(chain):
         world.submit(thing)
-    world.run()
-    assert [world.verdict(thing.path) for thing in chain] == [PUBLISHED] * 8
+        for body in world.take_messages():
+            assert container(sqs_event(body)) == []
+    world.run(container)
+    assert [world.verdict(thing.path) for thing in chain] == [PUBLISHED] * len(chain)
     assert _waiting_keys(world) == []
+    assert log.operations.count("CopyObject") == len(chain)
+    assert log.operations.count("SendMessageBatch") == len(chain) - 1
     world.check_cache()
 
 
@@ -141,7 +151,8 @@ def test_a_marker_that_outlived_its_submission_changes_no_verdict(world: World, 
     world.submit(top, BOB)
     world.run()
     marker = WaitingKey(leaf.path.hash_part, BOB, top.path.hash_part)
-    world.admin.s3.put_object(Bucket=world.settings.ledger_bucket, Key=str(marker))
+    for left in (marker, ProvenanceKey(leaf.path.hash_part)):  # which announces that somebody waits
+        world.admin.s3.put_object(Bucket=world.settings.ledger_bucket, Key=str(left))
     world.admin.s3.delete_object(
         Bucket=world.settings.staging_bucket, Key=str(StagingNarInfoKey(BOB, top.path.hash_part))
     )
@@ -236,3 +247,183 @@ def test_very_many_references_are_named_up_to_a_limit(world: World, builder: Bui
     assert verdict.missing == nowhere[:NAMED_AT_MOST]
     assert _waiting_keys(world) == [str(WaitingKey(nowhere[0].hash_part, ALICE, top.path.hash_part))]
     assert len(log.operations) < NAMED_AT_MOST + 10
+
+
+def _overdue(world: World) -> None:
+    """Let the time go on until whoever has waited, has waited long enough."""
+    later = timedelta(seconds=world.settings.max_waiting_seconds + 10)
+    world.now = lambda: datetime.now(UTC) + later
+
+
+def _wake(world: World, thing: StoreObject) -> None:
+    """Wake it as the sweeper does."""
+    assert world.container()(sqs_event(render(StagingNarInfoKey(ALICE, thing.path.hash_part)))) == []
+
+
+def test_who_has_waited_long_enough_is_told_for_what_and_leaves_the_rest_as_it_is(
+    world: World, builder: Builder
+) -> None:
+    present, one, two = (builder.build(name) for name in ("present", "one", "two"))
+    world.submit(present)
+    top = builder.build("top", [present, one, two])
+    world.submit(top)
+    world.run()
+    world.now = lambda: datetime.now(UTC) + timedelta(seconds=world.settings.max_waiting_seconds - 60)
+    _wake(world, top)
+    assert world.verdict(top.path) == Waiting(tuple(sorted((one.path, two.path))))
+    _overdue(world)
+    _wake(world, top)
+    verdict = world.verdict(top.path)
+    assert isinstance(verdict, Rejected)
+    assert (verdict.code, verdict.field) == ("references-missing", "References")
+    assert [thing.path.base_name in verdict.problem for thing in (present, one, two)] == [False, True, True]
+    assert world.published(top.path) is None
+
+
+def test_who_gave_up_waiting_is_revived_by_submitting_again(world: World, builder: Builder) -> None:
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    _overdue(world)
+    _wake(world, top)
+    assert isinstance(world.verdict(top.path), Rejected)
+    world.now = lambda: datetime.now(UTC)
+    version_id = world.submit(top)
+    world.run()
+    assert (world.result(top.path).version_id, world.verdict(top.path)) == (version_id, Waiting((leaf.path,)))
+    world.submit(leaf)
+    world.run()
+    assert world.verdict(top.path) == PUBLISHED
+    assert _waiting_keys(world) == []
+
+
+def test_a_reference_that_comes_too_late_is_not_too_late(world: World, builder: Builder) -> None:
+    """As long as the upload is in staging: nothing would be gained by refusing it."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    _overdue(world)
+    _wake(world, top)
+    assert isinstance(world.verdict(top.path), Rejected)
+    world.submit(leaf)
+    world.run()
+    assert world.verdict(top.path) == PUBLISHED
+
+
+def test_a_submission_that_was_overdue_when_it_came_leaves_no_marker(world: World, builder: Builder) -> None:
+    """A queue that stood still for weeks is no reason to wait for weeks more."""
+    world.submit(builder.build("top", [builder.build("leaf")]))
+    _overdue(world)
+    world.run()
+    assert _waiting_keys(world) == []
+    assert world.keys(world.settings.ledger_bucket, "provenance/") == []
+
+
+def _listings(world: World, thing: StoreObject) -> int:
+    """Submit it; return how often its publisher lists waiters."""
+    clients = connect(world.aws)
+    log = RequestsLog(clients)
+    world.submit(thing)
+    (message,) = world.take_messages()
+    assert world.container(clients)(sqs_event(message)) == []
+    assert world.verdict(thing.path) == PUBLISHED
+    return log.operations.count("ListObjectsV2")
+
+
+def _announcement(world: World, hash_part: HashPart) -> bytes:
+    key = str(ProvenanceKey(hash_part))
+    return world.admin.s3.get_object(Bucket=world.settings.ledger_bucket, Key=key)["Body"].read()
+
+
+def test_waiters_are_looked_for_only_where_somebody_has_announced_himself(world: World, builder: Builder) -> None:
+    lonely, wanted = builder.build("lonely"), builder.build("wanted")
+    top = builder.build("top", [wanted])
+    world.submit(top)
+    world.run()
+    assert _announcement(world, wanted.path.hash_part) == b""
+    assert _listings(world, lonely) == 0
+    assert _listings(world, wanted) == 1
+    assert world.provenance(wanted.path).predicate["builder"] == "alice", "it stands in the announcement's place"
+    world.run()
+    assert world.verdict(top.path) == PUBLISHED
+
+
+def test_an_announcement_comes_too_late_for_what_is_published(world: World, builder: Builder) -> None:
+    """Provenance is never written over: the second look sees the publication."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(leaf)
+    leaf_messages = world.take_messages()
+    world.submit(top)
+    top_messages = world.take_messages()
+    clients = connect(world.aws)
+    Once(clients, "PutObject", "provenance/", lambda: world.container()(sqs_event(*leaf_messages)))
+    assert world.container(clients)(sqs_event(*top_messages)) == []
+    assert world.verdict(top.path) == PUBLISHED
+    assert world.provenance(leaf.path).predicate["builder"] == "alice"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "markers"), [("provenance/", 0), ("waiting/", 0), ("results/", 1)], ids=["announce", "marker", "result"]
+)
+def test_a_waiter_may_die_anywhere(world: World, builder: Builder, prefix: str, markers: int) -> None:
+    """I6: the reference is published before the waiter is delivered again; and no marker is left lying unannounced."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    messages = world.take_messages()
+    clients = connect(world.aws)
+    Once(clients, "PutObject", prefix, die)
+    with pytest.raises(Killed):
+        world.container(clients)(sqs_event(*messages))
+    assert len(_waiting_keys(world)) == markers
+    assert _listings(world, leaf) == (prefix != "provenance/")
+    world.run()
+    assert (world.published(top.path) is not None) == bool(markers), "whoever has left a marker is woken"
+    assert world.container()(sqs_event(*messages)) == []
+    assert world.verdict(top.path) == PUBLISHED
+    assert _waiting_keys(world) == []
+    assert world.provenance(leaf.path).predicate["builder"] == "alice"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_publisher_may_die_between_the_announcement_and_its_provenance(
+    world: World, builder: Builder, number: int
+) -> None:
+    """I6: its first write finds the announcement; the second one takes its place, and only then somebody is woken."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    world.submit(leaf)
+    messages = world.take_messages()
+    clients = connect(world.aws)
+    Once(clients, "PutObject", "provenance/", die, number=number)
+    with pytest.raises(Killed):
+        world.container(clients)(sqs_event(*messages))
+    assert _announcement(world, leaf.path.hash_part) == b""
+    assert world.container()(sqs_event(*messages)) == []
+    world.run()
+    assert world.verdict(top.path) == PUBLISHED
+    assert world.provenance(leaf.path).predicate["builder"] == "alice"
+
+
+def test_two_deliveries_of_a_publisher_write_one_provenance(world: World, builder: Builder) -> None:
+    """I6: both have found the announcement; the slower one comes again, and finds what the other wrote."""
+    leaf = builder.build("leaf")
+    top = builder.build("top", [leaf])
+    world.submit(top)
+    world.run()
+    version_id = world.submit(leaf)
+    world.take_messages()
+    event = sqs_event(world.event(leaf.path, version_id))
+    clients = connect(world.aws)
+    Once(clients, "PutObject", "provenance/", lambda: world.container()(event), number=2)
+    assert len(world.container(clients)(event)) == 1
+    written = _announcement(world, leaf.path.hash_part)
+    assert world.container(clients)(event) == []
+    assert _announcement(world, leaf.path.hash_part) == written
+    world.run()
+    assert world.verdict(top.path) == PUBLISHED

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import botocore.session
@@ -19,8 +21,10 @@ from lambdas.ingest.adapters.clients import Clients
 from lambdas.ingest.handler import make_handler
 from lambdas.ingest.wiring import build_delivery
 from local.aws import ACCOUNT, REGION, Aws
+from nixcache.dsse import Envelope
 from nixcache.narinfo import NarInfo
 from nixcache.signing import SecretKey
+from nixcache.statement import Statement
 from nixcache.store_path import NIX_STORE, StorePath
 from nixcache.verify import DEFAULT_MAX_EXPANSION
 from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
@@ -29,16 +33,18 @@ from protocol.keys import (
     BuilderName,
     CacheNarInfoKey,
     NarFile,
+    ProvenanceKey,
     ResultKey,
     StagingNarInfoKey,
     StagingNarKey,
 )
+from protocol.policy import SubmissionPolicy
 from protocol.results import Result
 from protocol.settings import DEFAULT_REFERENCE_POLICY, IngestSettings, ReferencePolicy, Upstream
 from protocol.verdicts import Verdict
 from tests.ingest.store_objects import StoreObject, sha256
 
-ALICE, BOB = BuilderName("alice"), BuilderName("bob")
+ALICE, BOB, CAROL = BuilderName("alice"), BuilderName("bob"), BuilderName("carol")
 KEY = SecretKey.generate("cache.test-1")
 """One for all tests: Ed25519 is deterministic, so the same object gets the same signature in any world."""
 
@@ -113,8 +119,12 @@ class World:
         max_nar_size: int = 1024**3,
         max_expansion: int = DEFAULT_MAX_EXPANSION,
         references: ReferencePolicy = DEFAULT_REFERENCE_POLICY,
+        policy: SubmissionPolicy | None = None,
     ) -> None:
+        """``policy`` is by default the one without rules, for Alice and Bob."""
         self.aws = aws
+        self.policy = policy or SubmissionPolicy.open_to((ALICE, BOB), max_nar_size)
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.admin = connect(aws)
         name = uuid.uuid4().hex[:12]
         queue_url = self.admin.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -124,6 +134,7 @@ class World:
             ledger_bucket=f"ledger-{name}",
             queue_url=queue_url,
             signing_secret_id=f"key-{name}",
+            policy_file="given directly",
             max_nar_size=max_nar_size,
             max_expansion=max_expansion,
             references=references,
@@ -160,6 +171,10 @@ class World:
         self.upload(StagingNarKey(builder, NarFile.parse_url(thing.narinfo.url)), thing.file)
         return self.upload(StagingNarInfoKey(builder, thing.path.hash_part), narinfo or thing.narinfo.render())
 
+    def event(self, path: StorePath, version_id: str, builder: BuilderName = ALICE) -> str:
+        """Return the event of one version of a narinfo: S3's events have it, and moto's have not."""
+        return s3_event(self.settings.staging_bucket, f"{builder}/{path.hash_part}.narinfo", version_id=version_id)
+
     def result(self, path: StorePath, builder: BuilderName = ALICE) -> Result:
         """Return what the builder reads in the ledger."""
         answer = self.admin.s3.get_object(
@@ -181,7 +196,7 @@ class World:
     ) -> Container:
         """Start a fresh function, by default with the administrator's clients."""
         used = clients or self.admin
-        handler = make_handler(lambda: build_delivery(settings or self.settings, used))
+        handler = make_handler(lambda: build_delivery(settings or self.settings, self.policy, used, now=self.now))
 
         def invoke(event: Event) -> list[str]:
             response = handler(event, cast("Any", context()))
@@ -225,6 +240,12 @@ class World:
             return None
         return NarInfo.parse(answer["Body"].read(), NIX_STORE)
 
+    def provenance(self, path: StorePath) -> Statement:
+        """Return what is attested of a published path, after its signature was verified."""
+        key = str(ProvenanceKey(path.hash_part))
+        envelope = self.admin.s3.get_object(Bucket=self.settings.ledger_bucket, Key=key)["Body"].read()
+        return Statement.from_envelope(Envelope.from_json(envelope), [KEY.public_key])
+
     def check_cache(self, signed_by: Sequence[SecretKey] = (KEY,)) -> None:
         """Assert I1, I2 and I4: each visible narinfo is signed, its NAR is there with its hash, its references are."""
         keys = self.keys(self.settings.cache_bucket)
@@ -245,13 +266,18 @@ class World:
         for bucket, name in ((self.settings.cache_bucket, "cache"), (self.settings.ledger_bucket, "ledger")):
             for key in self.keys(bucket):
                 data = self.admin.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                state[f"{name}/{key}"] = _timeless(json.loads(data)) if key.endswith(".json") else data
+                state[f"{name}/{key}"] = _timeless(json.loads(data)) if data and key.endswith(".json") else data
         return state
 
 
 def _timeless(document: object) -> object:
+    """Leave out times and version ids, and look into envelopes: their signatures are over times as well."""
     if isinstance(document, dict):
+        if "payload" in document:
+            return _timeless(json.loads(base64.b64decode(document["payload"])))
         return {key: _timeless(value) for key, value in document.items() if key not in {"at", "versionId"}}
+    if isinstance(document, list):
+        return [_timeless(item) for item in document]
     return document
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from local.aws import UNCHECKED, Aws
 from local.function import ExecutionEnvironment, FunctionError
+from protocol.keys import BuilderName
+from protocol.policy import SubmissionPolicy
 from protocol.settings import IngestSettings
 
 SETTINGS = IngestSettings(
@@ -18,6 +21,7 @@ SETTINGS = IngestSettings(
     ledger_bucket="ledger",
     queue_url="https://queue.invalid",
     signing_secret_id="key",
+    policy_file="policy.json",
 )
 
 Start = Callable[..., ExecutionEnvironment]
@@ -41,14 +45,17 @@ TEST_EVENT = event({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "
 def start(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Start execution environments that end with the test; their logs go to a file."""
     started: list[ExecutionEnvironment] = []
+    directory = tmp_path_factory.mktemp("function")
+    policy = directory / "policy.json"
+    policy.write_bytes(SubmissionPolicy.open_to([BuilderName("alice")], SETTINGS.max_nar_size).to_json())
 
     def start(*, timeout: float = 60, settings: dict[str, str] | None = None) -> ExecutionEnvironment:
-        settings = SETTINGS.to_environment() if settings is None else settings
+        settings = replace(SETTINGS, policy_file=str(policy)).to_environment() if settings is None else settings
         environment = ExecutionEnvironment({**aws.environment(UNCHECKED), **settings}, timeout=timeout, log=log)
         started.append(environment)
         return environment
 
-    with (tmp_path_factory.mktemp("function") / "log").open("w") as log:
+    with (directory / "log").open("w") as log:
         yield start
         for environment in started:
             environment.close()

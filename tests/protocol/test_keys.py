@@ -22,10 +22,12 @@ from protocol.keys import (
     CacheNarKey,
     KeyCode,
     NarFile,
+    OrphanKey,
     ProvenanceKey,
     ResultKey,
     StagingNarInfoKey,
     StagingNarKey,
+    VoteKey,
     WaitingKey,
 )
 
@@ -46,6 +48,8 @@ FILE = NarFile(SHA256, ".zst")
         (CacheListingKey(PART), f"{PART}.ls"),
         (ResultKey(CI, PART), f"results/ci-1/{PART}.json"),
         (WaitingKey(OTHER, CI, PART), f"waiting/{OTHER}/ci-1/{PART}"),
+        (VoteKey(PART, CI), f"votes/{PART}/ci-1.json"),
+        (OrphanKey(FILE), f"orphans/{SHA256}.nar.zst"),
         (ProvenanceKey(PART), f"provenance/{PART}.json"),
     ],
     ids=lambda value: type(value).__name__,
@@ -60,6 +64,8 @@ def test_what_infrastructure_builds_its_grants_and_filters_from() -> None:
     assert str(ResultKey(CI, PART)).startswith(CI.results_prefix)
     assert str(WaitingKey(OTHER, CI, PART)).startswith(WaitingKey.prefix(OTHER)) is True
     assert WaitingKey.prefix(OTHER) == f"waiting/{OTHER}/"
+    assert str(VoteKey(OTHER, CI)).startswith(VoteKey.prefix(OTHER)) is True
+    assert VoteKey.prefix(OTHER) == f"votes/{OTHER}/"
     assert str(StagingNarInfoKey(CI, PART)).endswith(NARINFO_SUFFIX)
     assert str(CacheNarInfoKey(PART)).endswith(NARINFO_SUFFIX)
     assert NIX_CACHE_INFO_KEY == "nix-cache-info"
@@ -81,6 +87,12 @@ def test_a_staging_narinfo_key_reads_back(builder: BuilderName, hash_part: HashP
 def test_a_waiting_key_reads_back(missing: HashPart, builder: BuilderName, hash_part: HashPart) -> None:
     key = WaitingKey(missing, builder, hash_part)
     assert WaitingKey.parse(str(key)) == key
+
+
+@given(hash_parts, builders)
+def test_a_vote_key_reads_back(hash_part: HashPart, builder: BuilderName) -> None:
+    key = VoteKey(hash_part, builder)
+    assert VoteKey.parse(str(key)) == key
 
 
 @given(files)
@@ -106,10 +118,12 @@ def test_files_of_the_same_name_are_the_same() -> None:
 
 STAGING_NARINFO = f"ci-1/{PART}.narinfo"
 WAITING = f"waiting/{OTHER}/ci-1/{PART}"
+VOTE = f"votes/{PART}/ci-1.json"
 URL = f"nar/{SHA256}.nar.zst"
 PARSERS: list[tuple[Callable[[str], object], str]] = [
     (StagingNarInfoKey.parse, STAGING_NARINFO),
     (WaitingKey.parse, WAITING),
+    (VoteKey.parse, VOTE),
     (NarFile.parse_url, URL),
 ]
 
@@ -120,7 +134,7 @@ def refused(parse: Callable[[str], object], text: str) -> None:
     assert caught.value.code is KeyCode.OBJECT_KEY_MALFORMED
 
 
-@pytest.mark.parametrize(("parse", "valid"), PARSERS, ids=["staging narinfo", "waiting", "url"])
+@pytest.mark.parametrize(("parse", "valid"), PARSERS, ids=["staging narinfo", "waiting", "vote", "url"])
 @pytest.mark.parametrize(
     "attack",
     [
@@ -234,7 +248,25 @@ def test_what_is_no_waiting_marker(text: str) -> None:
     refused(WaitingKey.parse, text)
 
 
-@pytest.mark.parametrize(("parse", "valid"), PARSERS, ids=["staging narinfo", "waiting", "url"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"votes/{PART}/ci-1",
+        f"votes/{PART}/ci-1.JSON",
+        f"votes/{PART}/CI-1.json",
+        f"votes/{PART}/ci-1.json.json",
+        f"votes/{PART}/ci-1/{OTHER}.json",
+        f"votes/ci-1/{PART}.json",
+        f"votes/{PART}.json",
+        f"provenance/{PART}/ci-1.json",
+    ],
+)
+def test_what_is_no_vote(text: str) -> None:
+    """One builder, one vote: no other spelling of a name or key is another voter's."""
+    refused(VoteKey.parse, text)
+
+
+@pytest.mark.parametrize(("parse", "valid"), PARSERS, ids=["staging narinfo", "waiting", "vote", "url"])
 @given(st.data())
 def test_any_text_is_a_key_or_refused(parse: Callable[[str], object], valid: str, data: st.DataObject) -> None:
     """The fuzz contract; and what is accepted is written back as it was."""

@@ -15,7 +15,17 @@ from nixcache.hashes import Hash
 from nixcache.store_path import StorePath
 from protocol.keys import StagingNarInfoKey
 from protocol.results import Result, ResultCode
-from protocol.verdicts import Conflict, Duplicate, PublicationWarning, Published, Rejected, Verdict, Waiting
+from protocol.verdicts import (
+    Against,
+    AwaitingQuorum,
+    Conflict,
+    Duplicate,
+    PublicationWarning,
+    Published,
+    Rejected,
+    Verdict,
+    Waiting,
+)
 
 PATH = StorePath.from_base_name("0i1dya4y5gbx52zfdr9xdy6xy1pz5s5b-zlib-1.2.12")
 SUBMISSION = StagingNarInfoKey.parse(f"ci-1/{PATH.hash_part}.narinfo")
@@ -26,8 +36,10 @@ VERDICTS: list[Verdict] = [
     Published(()),
     Published(("key-1",), (WARNING, PublicationWarning("new-code", "", ()))),
     Duplicate(),
+    Duplicate("https://cache.example.org"),
     Waiting((PATH,)),
-    Conflict(ONE, TWO),
+    AwaitingQuorum(1, 2),
+    *(Conflict(ONE, TWO, against) for against in Against),
     Rejected("nar-malformed", 'Wrong: "\u2028é\n".', "", "NAR", 0),
     Rejected("nar-missing", "No.", "Ask.", None, None),
 ]
@@ -46,14 +58,17 @@ def result(verdict: Verdict, **changes: Any) -> Result:  # noqa: ANN401  # any f
 
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: str(verdict.kind))
 @pytest.mark.parametrize("store_path", [PATH, None], ids=["known", "unknown"])
-def test_every_verdict_reads_back(verdict: Verdict, store_path: StorePath | None) -> None:
-    written = result(verdict, store_path=store_path)
+@pytest.mark.parametrize("disputed_by", [(), (ONE,), (TWO, ONE)], ids=["undisputed", "disputed", "disputed twice"])
+def test_every_verdict_reads_back(
+    verdict: Verdict, store_path: StorePath | None, disputed_by: tuple[Hash, ...]
+) -> None:
+    written = result(verdict, store_path=store_path, disputed_by=disputed_by)
     assert Result.from_json(written.to_json()) == written
 
 
 def test_the_document() -> None:
     """Other programs read it: its names are part of the protocol."""
-    document = result(Rejected("nar-malformed", "Wrong.", "Mend it.", "NAR", 7)).to_json()
+    document = result(Rejected("nar-malformed", "Wrong.", "Mend it.", "NAR", 7), disputed_by=(TWO, ONE)).to_json()
     assert document.endswith(b"}\n")
     assert json.loads(document) == {
         "schema": 1,
@@ -68,6 +83,7 @@ def test_the_document() -> None:
         "remedy": "Mend it.",
         "field": "NAR",
         "offset": 7,
+        "disputedBy": [str(TWO), str(ONE)],
     }
 
 
@@ -88,15 +104,23 @@ def test_the_document() -> None:
                 ],
             },
         ),
-        (Duplicate(), {}),
+        (Duplicate(), {"upstream": None}),
+        (Duplicate("https://cache.example.org"), {"upstream": "https://cache.example.org"}),
         (Waiting((PATH,)), {"missing": [PATH.base_name]}),
-        (Conflict(ONE, TWO), {"publishedNarHash": str(ONE), "submittedNarHash": str(TWO)}),
+        (AwaitingQuorum(1, 2), {"have": 1, "need": 2}),
+        *(
+            (
+                Conflict(ONE, TWO, against),
+                {"otherNarHash": str(ONE), "submittedNarHash": str(TWO), "against": against.value},
+            )
+            for against in Against
+        ),
     ],
-    ids=["published", "published with a warning", "duplicate", "waiting", "conflict"],
+    ids=lambda value: str(value.kind) if hasattr(value, "kind") else "",
 )
 def test_the_details_of_each(verdict: Verdict, details: dict[str, object]) -> None:
     document = json.loads(result(verdict).to_json())
-    common = {"schema", "builder", "hashPart", "versionId", "storePath", "at", "verdict"}
+    common = {"schema", "builder", "hashPart", "versionId", "storePath", "at", "verdict", "disputedBy"}
     assert {name: value for name, value in document.items() if name not in common} == details
     assert document["verdict"] == verdict.kind
 
@@ -112,12 +136,6 @@ def test_new_fields_are_passed_over() -> None:
     document = json.loads(result(Duplicate()).to_json())
     document["new"] = {"more": 1}
     assert Result.from_json(json.dumps(document).encode()) == result(Duplicate())
-
-
-def test_a_document_of_before_there_were_warnings_has_none() -> None:
-    document = json.loads(result(Published(("key-1",))).to_json())
-    del document["warnings"]
-    assert Result.from_json(json.dumps(document).encode()) == result(Published(("key-1",)))
 
 
 @pytest.mark.parametrize("field", ["code", "problem", "paths"])
@@ -143,7 +161,7 @@ def test_another_schema_is_named(schema: object) -> None:
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: str(verdict.kind))
 def test_no_field_can_be_missing(verdict: Verdict) -> None:
     document = json.loads(result(verdict).to_json())
-    for name in document.keys() - {"warnings"}:
+    for name in document:
         with pytest.raises(PermanentError):
             Result.from_json(json.dumps({key: value for key, value in document.items() if key != name}).encode())
 
@@ -153,7 +171,8 @@ def test_no_field_can_be_missing(verdict: Verdict) -> None:
 def test_no_field_can_have_another_type(verdict: Verdict, wrong: object) -> None:
     document = json.loads(result(verdict).to_json())
     for name in document:
-        if (name, wrong) in [("offset", 5), ("schema", True)]:  # an offset may be 5; to Python, true is 1
+        # These may be 5; and to Python, true is 1.
+        if (name, wrong) in [("offset", 5), ("have", 5), ("need", 5), ("schema", True)]:
             continue
         with pytest.raises(PermanentError):
             Result.from_json(json.dumps({**document, name: wrong}).encode())
@@ -176,12 +195,22 @@ def test_no_field_can_have_another_type(verdict: Verdict, wrong: object) -> None
         ("at", "0001-01-01T00:00:00+23:00"),
         ("missing", [PATH.hash_part]),
         ("missing", PATH.base_name),
+        ("disputedBy", str(ONE)),
+        ("disputedBy", [str(ONE), "sha256:x"]),
+        ("disputedBy", [None]),
     ],
 )
 def test_a_wrong_value_is_refused(name: str, value: object) -> None:
     document = json.loads(result(Waiting((PATH,))).to_json())
     with pytest.raises(PermanentError):
         Result.from_json(json.dumps({**document, name: value}).encode())
+
+
+@pytest.mark.parametrize("against", ["", "Published", "builder", 1, []], ids=repr)
+def test_a_conflict_is_against_something_that_there_is(against: object) -> None:
+    document = json.loads(result(Conflict(ONE, TWO)).to_json())
+    with pytest.raises(PermanentError):
+        Result.from_json(json.dumps({**document, "against": against}).encode())
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,13 @@ SETTINGS = IngestSettings(
     ledger_bucket="ledger",
     queue_url="https://sqs.example/1/q",
     signing_secret_id="secret-id",
+    policy_file="/var/task/policy.json",
     max_nar_size=123,
     max_expansion=45,
     references=ReferencePolicy(not_found=Policy.WARN, undeclared=Policy.REJECT),
     first_retry_seconds=0,
+    max_waiting_seconds=3600,
+    publish_upstream_paths=True,
     upstreams=(Upstream("https://cache.example.org", (KEY,)), Upstream("http://10.0.0.1:5000/x", (KEY, KEY))),
 )
 ENVIRONMENT = SETTINGS.to_environment()
@@ -39,10 +42,16 @@ def test_what_is_written_reads_back() -> None:
 
 def test_the_defaults() -> None:
     settings = IngestSettings(
-        staging_bucket="s", cache_bucket="c", ledger_bucket="l", queue_url="q", signing_secret_id="i"
+        staging_bucket="s",
+        cache_bucket="c",
+        ledger_bucket="l",
+        queue_url="q",
+        signing_secret_id="i",
+        policy_file="p",
     )
     assert (settings.store_dir.path, settings.max_nar_size, settings.upstreams) == ("/nix/store", 10 * 1024**3, ())
     assert settings.max_expansion == DEFAULT_MAX_EXPANSION
+    assert (settings.max_waiting_seconds, settings.publish_upstream_paths) == (7 * 86400, False)
     assert (settings.references.not_found, settings.references.undeclared) == (Policy.REJECT, Policy.WARN)
     assert IngestSettings.from_environment(settings.to_environment()) == settings
 
@@ -52,6 +61,12 @@ def test_the_defaults() -> None:
 def test_the_two_policies_are_not_mixed_up(not_found: Policy, undeclared: Policy) -> None:
     policy = ReferencePolicy(not_found=not_found, undeclared=undeclared)
     assert IngestSettings.from_environment(replace(SETTINGS, references=policy).to_environment()).references == policy
+
+
+@pytest.mark.parametrize("seconds", [0, 13 * 86400])
+def test_a_submission_may_wait_up_to_a_day_less_than_its_marker_lives(seconds: int) -> None:
+    settings = replace(SETTINGS, max_waiting_seconds=seconds)
+    assert IngestSettings.from_environment(settings.to_environment()) == settings
 
 
 def test_variables_are_named_for_assay_and_other_ones_are_passed_over() -> None:
@@ -94,6 +109,8 @@ UPSTREAM = {"url": "https://cache.example.org", "publicKeys": [str(KEY)]}
         *(("ASSAY_REFERENCE_NOT_FOUND", value) for value in ("Reject", "ignore", "reject ", "0")),
         *(("ASSAY_REFERENCE_UNDECLARED", value) for value in ("WARN", "none", "warn,reject", "true")),
         *(("ASSAY_FIRST_RETRY_SECONDS", value) for value in ("-1", "1.5", "10000", "01", "x")),
+        *(("ASSAY_MAX_WAITING_SECONDS", value) for value in ("-1", "1.5", "01", "x", str(13 * 86400 + 1), "9" * 30)),
+        *(("ASSAY_PUBLISH_UPSTREAM_PATHS", value) for value in ("True", "no", "1", "false ")),
         *(
             ("ASSAY_UPSTREAMS", value)
             for value in (

@@ -7,6 +7,8 @@ import pytest
 from nixcache.errors import Code, PermanentError
 from nixcache.hashes import Hash
 from protocol.verdicts import (
+    Against,
+    AwaitingQuorum,
     Conflict,
     Duplicate,
     Kind,
@@ -22,14 +24,16 @@ ZERO = Hash.parse("sha256:" + "0" * 52)
 VERDICTS: list[tuple[Verdict, str, bool]] = [
     (Published(("key-1",)), "published", True),
     (Duplicate(), "duplicate", True),
+    (Duplicate("https://cache.example.org"), "duplicate", True),
     (Waiting(()), "waiting", False),
-    (Conflict(ZERO, ZERO), "conflict", True),
+    (AwaitingQuorum(1, 2), "awaiting-quorum", False),
+    *((Conflict(ZERO, ZERO, against), "conflict", True) for against in Against),
     (Rejected("code", "problem", "remedy", None, None), "rejected", True),
 ]
 
 
 @pytest.mark.parametrize(("verdict", "kind", "final"), VERDICTS, ids=[kind for _, kind, _ in VERDICTS])
-def test_each_verdict_has_its_word_and_only_waiting_goes_on(verdict: Verdict, kind: str, *, final: bool) -> None:
+def test_each_verdict_has_its_word_and_only_those_that_wait_go_on(verdict: Verdict, kind: str, *, final: bool) -> None:
     assert verdict.kind == kind
     assert is_final(verdict) is final
 
@@ -48,5 +52,8 @@ def test_an_error_becomes_a_rejection_that_says_as_much() -> None:
 
 def test_service_codes_are_stable_and_their_own() -> None:
     """New ones may come; a changed one breaks whoever reads result documents."""
-    assert set(ServiceCode) >= {"hash-part-mismatch", "narinfo-missing", "nar-missing", "reference-undeclared"}
+    assert set(ServiceCode) >= {
+        *("hash-part-mismatch", "narinfo-missing", "nar-missing", "object-unreadable", "reference-undeclared"),
+        *("references-missing", "quorum-missing", "not-allowed"),
+    }
     assert not set(ServiceCode) & set(Code)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nixcache.errors import Code
 from protocol.keys import KeyCode
-from protocol.verdicts import Kind, ServiceCode
+from protocol.verdicts import Against, Kind, ServiceCode
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "verdicts.md"
 NEVER_A_VERDICT = {
@@ -18,6 +18,10 @@ NEVER_A_VERDICT = {
     Code.SIGNATURE_MALFORMED,
     # Keys come from the operator.
     Code.KEY_MALFORMED,
+    # Provenance is written by ingest, and read by operators.
+    Code.ATTESTATION_MALFORMED,
+    Code.ATTESTATION_UNSIGNED,
+    Code.ATTESTATION_MISMATCH,
 }
 
 
@@ -43,3 +47,7 @@ def test_every_warning_is_listed_once() -> None:
 
 def test_every_verdict_is_listed_once() -> None:
     assert sorted(_first_cells("The document, schema 1")) == sorted(kind.value for kind in Kind)
+
+
+def test_everything_that_a_conflict_is_against_is_listed_once() -> None:
+    assert sorted(_first_cells("What a `conflict` is against")) == sorted(against.value for against in Against)

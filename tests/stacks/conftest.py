@@ -38,7 +38,16 @@ CONTEXT = {
     "maxExpansion": 100,
     "referenceNotFound": "warn",
     "referenceUndeclared": "reject",
+    "policy": "policy.yaml",
+    "waitingDays": 3,
+    "publishUpstreamPaths": True,
 }
+POLICY = """
+builders:
+  ci-2: {trustGroup: runners, names: ["lib*"], maxNarSize: 1000, inputAddressed: true}
+quorum:
+  - {names: ["linux-*"], builders: 2}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,16 @@ class Synthesis:
             if resource["Type"] == kind
         }
 
+    def function(self, name: str) -> dict[str, Any]:
+        """The properties of the function that runs ``lambdas.<name>``."""
+        [properties] = [
+            properties
+            for properties in self.of_type("AWS::Lambda::Function").values()
+            if properties["Handler"] == f"lambdas.{name}.handler.handler"
+        ]
+        assert isinstance(properties, dict)
+        return properties
+
     def bucket(self, kind: str) -> tuple[str, Mapping[str, Any]]:
         """The logical id and the whole resource of the bucket of a kind (``staging``)."""
         [name] = [
@@ -73,7 +92,9 @@ def synthesis(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = cdk.App(context=context, outdir=str(directory))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    AssayStack(app, "Assay", config=Config.from_context(CONTEXT))
+    policy_directory = tmp_path_factory.mktemp("policy")
+    (policy_directory / "policy.yaml").write_text(POLICY)
+    AssayStack(app, "Assay", config=Config.from_context(CONTEXT, directory=policy_directory))
     try:
         app.synth()
     except RuntimeError as error:

@@ -27,6 +27,17 @@ def test_a_wrong_context_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.template.json"))
 
 
+def test_a_wrong_policy_is_one_line_with_its_place_and_no_traceback(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("builders:\n  ci:\n    compressions: [zstd]\n    maxNarSise: 5\nquorum: []\n")
+    builders = [{"name": "ci", "principal": "this-account"}]
+    answer = _run({"stage": "prod", "builders": builders, "policy": str(policy)}, tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr == f"{policy}, line 4, builders.ci.maxNarSise: is no field that Assay knows\n"
+    assert answer.stdout == ""
+    assert not list(tmp_path.glob("*.template.json"))
+
+
 def test_the_stage_names_the_stack(tmp_path: Path) -> None:
     answer = _run({"stage": "prod", "builders": [{"name": "ci", "principal": "this-account"}]}, tmp_path)
     assert answer.returncode == 0

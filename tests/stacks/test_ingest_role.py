@@ -24,6 +24,7 @@ ACTIONS = {
     "get_object": {"s3:GetObject", "s3:GetObjectVersion"},
     "get_secret_value": {"secretsmanager:GetSecretValue"},
     "head_object": {"s3:GetObject"},
+    "list_object_versions": {"s3:ListBucketVersions"},
     "list_objects_v2": {"s3:ListBucket"},
     "put_object": {"s3:PutObject"},
     "send_message_batch": {"sqs:SendMessage"},
@@ -43,13 +44,18 @@ def _arn(bucket: str, key: str = "") -> str:
         ("s3:GetObject", _arn("staging", f"ci/{HASH_PART}.narinfo")),
         ("s3:GetObjectVersion", _arn("staging", f"ci/nar/{'0' * 52}.nar.zst")),
         ("s3:ListBucket", _arn("staging")),
+        ("s3:ListBucketVersions", _arn("staging")),
         ("s3:GetObject", _arn("cache", f"{HASH_PART}.narinfo")),
         ("s3:PutObject", _arn("cache", f"nar/{'0' * 52}.nar.zst")),
         ("s3:PutObject", _arn("cache", f"{HASH_PART}.ls")),
         ("s3:PutObject", _arn("cache", "nix-cache-info")),
         ("s3:ListBucket", _arn("cache")),
         ("s3:PutObject", _arn("ledger", f"results/ci/{HASH_PART}.json")),
+        ("s3:GetObject", _arn("ledger", f"results/ci/{HASH_PART}.json")),
         ("s3:PutObject", _arn("ledger", f"provenance/{HASH_PART}.json")),
+        ("s3:GetObject", _arn("ledger", f"provenance/{HASH_PART}.json")),
+        ("s3:GetObject", _arn("ledger", f"votes/{HASH_PART}/ci.json")),
+        ("s3:PutObject", _arn("ledger", f"orphans/{'0' * 52}.nar.zst")),
         ("s3:PutObject", _arn("ledger", f"waiting/{HASH_PART}/ci/{HASH_PART}")),
         ("s3:DeleteObject", _arn("ledger", f"waiting/{HASH_PART}/ci/{HASH_PART}")),
         ("s3:ListBucket", _arn("ledger")),
@@ -65,7 +71,11 @@ def test_ingest_may_do_its_work(account: Account, action: str, resource: str) ->
     [
         pytest.param("s3:DeleteObject", _arn("cache", f"{HASH_PART}.narinfo"), id="unpublishing"),
         pytest.param("s3:DeleteObjectVersion", _arn("cache", f"{HASH_PART}.narinfo"), id="unpublishing a version"),
-        pytest.param("s3:GetObject", _arn("ledger", f"results/ci/{HASH_PART}.json"), id="reading a verdict"),
+        pytest.param("s3:DeleteObject", _arn("ledger", f"votes/{HASH_PART}/ci.json"), id="deleting a vote"),
+        pytest.param("s3:DeleteObject", _arn("ledger", f"provenance/{HASH_PART}.json"), id="deleting provenance"),
+        pytest.param("s3:GetObjectVersion", _arn("ledger", f"votes/{HASH_PART}/ci.json"), id="reading what was"),
+        pytest.param("s3:ListBucketVersions", _arn("cache"), id="listing what was published"),
+        pytest.param("s3:ListBucketVersions", _arn("ledger"), id="listing what was decided"),
         pytest.param("s3:PutObject", _arn("cache", "index.html"), id="a kind of key that it does not publish"),
         pytest.param("s3:PutObject", _arn("staging", f"ci/{HASH_PART}.narinfo"), id="submitting"),
         pytest.param("s3:DeleteObject", _arn("staging", f"ci/{HASH_PART}.narinfo"), id="deleting a submission"),
@@ -94,7 +104,6 @@ def test_ingest_may_do_what_its_code_calls_and_what_its_platform_needs_and_no_mo
         "xray:PutTelemetryRecords",
         # So that S3 answers 404 for what is not there.
         "s3:ListBucket",
-        "s3:ListBucketVersions",
     }
     called = {action for operation in _operations_called() for action in ACTIONS[operation]}
     assert account.actions_of(account.role("IngestRole")) == platform | called
@@ -122,6 +131,16 @@ def test_i3_nobody_overwrites_a_narinfo(account: Account, who: str) -> None:
     narinfo = _arn("cache", f"{HASH_PART}.narinfo")
     assert not account.decide(principal, "s3:PutObject", narinfo)
     assert account.decide(principal, "s3:PutObject", narinfo, s3__if_none_match="*")
+
+
+@pytest.mark.parametrize("who", ["ingest", "administrator"])
+def test_nobody_replaces_a_vote(account: Account, who: str) -> None:
+    """One builder, one vote: S3 holds ingest to it, whatever its code says."""
+    principal = account.role("IngestRole") if who == "ingest" else ADMINISTRATOR
+    vote = _arn("ledger", f"votes/{HASH_PART}/ci.json")
+    assert not account.decide(principal, "s3:PutObject", vote)
+    assert not account.decide(principal, "s3:PutObject", vote, s3__if_match="etag")
+    assert account.decide(principal, "s3:PutObject", vote, s3__if_none_match="*")
 
 
 def test_i8_only_ingest_reads_the_signing_key(account: Account) -> None:

@@ -8,12 +8,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_lambda as lambda_
 
+from protocol.keys import BuilderName
+from protocol.policy import BuilderRules, QuorumRule, SubmissionPolicy
+from protocol.settings import IngestSettings
 from stacks import lambda_bundle
 from tests.stacks.conftest import ROOT, Synthesis
+from tests.stacks.policy_evaluator import Account
 
 AARCH64 = 183  # e_machine, elf.h
+OURS = ("nixcache", "protocol", "lambdas")
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +43,53 @@ def test_it_holds_the_handler_and_what_the_handler_needs(bundle: Path) -> None:
         "pycparser",
         "urllib3",
     }
-    assert {path.name for path in (bundle / "lambdas").iterdir()} == {"__init__.py", "ingest"}
+    assert {path.name for path in (bundle / "lambdas").iterdir()} == {"__init__.py", "ingest", "sweep"}
 
 
-def test_lambda_finds_the_handler_that_the_function_names(bundle: Path, synthesis: Synthesis) -> None:
-    [function] = synthesis.of_type("AWS::Lambda::Function").values()
-    module, _, name = function["Handler"].rpartition(".")
+def test_it_holds_the_policy_where_the_function_looks_for_it(
+    bundle: Path, synthesis: Synthesis, account: Account
+) -> None:
+    function = synthesis.function("ingest")
+    settings = IngestSettings.from_environment(account.resolve(function["Environment"]["Variables"]))
+    file = bundle / Path(settings.policy_file).relative_to("/var/task")
+    everything = BuilderRules(trust_group="ci", max_nar_size=1_000_000)
+    assert SubmissionPolicy.from_json(file.read_bytes()) == SubmissionPolicy(
+        {
+            BuilderName("ci"): everything,
+            BuilderName("ci-2"): BuilderRules(trust_group="runners", names=("lib*",), max_nar_size=1000),
+        },
+        (QuorumRule(("linux-*",), 2),),
+    )
+
+
+def test_another_policy_is_another_asset(tmp_path: Path) -> None:
+    """Or CloudFormation would see no change, and the old policy would go on; also for two deployments in one app."""
+    app = cdk.App(outdir=str(tmp_path))
+    stack = cdk.Stack(app, "Stack")
+    for number, policy in enumerate((b"one", b"two", b"one")):
+        lambda_.Function(
+            stack,
+            f"Function{number}",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            handler="handler",
+            code=lambda_bundle.lambda_bundle(documents={"policy.json": policy}),
+        )
+    resources = app.synth().get_stack_by_name("Stack").template["Resources"].values()
+    functions = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::Lambda::Function"]
+    first, second, third = [function["Code"]["S3Key"] for function in functions]
+    assert first == third
+    assert first != second
+
+
+@pytest.mark.parametrize("name", ["ingest", "sweep"])
+def test_lambda_finds_the_handler_that_the_function_names(bundle: Path, synthesis: Synthesis, name: str) -> None:
+    function = synthesis.function(name)
+    module, _, entry = function["Handler"].rpartition(".")
     source = (bundle / module.replace(".", "/")).with_suffix(".py")
     statements = ast.parse(source.read_text()).body
     assigned = {ast.unparse(target) for node in statements if isinstance(node, ast.Assign) for target in node.targets}
     defined = {node.name for node in statements if isinstance(node, ast.FunctionDef)}
-    assert name in assigned | defined
+    assert entry in assigned | defined
 
 
 def test_every_import_of_ours_is_met_in_the_bundle_or_the_runtime(bundle: Path) -> None:
@@ -55,12 +98,32 @@ def test_every_import_of_ours_is_met_in_the_bundle_or_the_runtime(bundle: Path) 
     carried = {path.name.partition(".")[0] for path in bundle.iterdir()}
     unmet = {
         (str(source.relative_to(bundle)), module)
-        for package in ("nixcache", "protocol", "lambdas")
+        for package in OURS
         for source in (bundle / package).rglob("*.py")
         for module in _imported_at_run_time(ast.parse(source.read_text()).body)
         if module.partition(".")[0] not in runtime | carried
     }
     assert unmet == set()
+
+
+@pytest.mark.parametrize("name", ["ingest", "sweep"])
+def test_all_that_a_handler_imports_of_ours_lies_in_the_bundle(bundle: Path, name: str) -> None:
+    """One handler lives on modules of the other's: a bundle of its own folder alone would not start."""
+    found: set[Path] = set()
+    todo = {f"lambdas.{name}.handler"}
+    while todo:
+        module = todo.pop()
+        [source] = [
+            file
+            for file in (bundle / module.replace(".", "/") / "__init__.py", bundle / f"{module.replace('.', '/')}.py")
+            if file.is_file()
+        ]
+        if source in found:
+            continue
+        found.add(source)
+        imported = {module.rpartition(".")[0], *_imported_at_run_time(ast.parse(source.read_text()).body)}
+        todo |= {other for other in imported if other.partition(".")[0] in OURS}
+    assert bundle / "lambdas" / "ingest" / "adapters" / "queue.py" in found
 
 
 def _imported_at_run_time(statements: list[ast.stmt]) -> Iterator[str]:
@@ -116,4 +179,4 @@ def test_packages_that_are_missing_or_stale_are_no_silent_bundle(
         stamp.write_text(fetched_for)
     monkeypatch.setattr(lambda_bundle, "_FETCHED_FOR", stamp)
     with pytest.raises(lambda_bundle.BundleError, match="run `make setup`"):
-        lambda_bundle.lambda_bundle("ingest")
+        lambda_bundle.lambda_bundle(documents={})

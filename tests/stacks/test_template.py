@@ -9,10 +9,12 @@ from pathlib import Path
 from tests.stacks.conftest import Synthesis
 
 ALL_TYPES = {
+    "AWS::Events::Rule",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
+    "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
@@ -28,9 +30,13 @@ def test_no_resource_of_a_kind_that_we_did_not_write(synthesis: Synthesis) -> No
     assert {resource["Type"] for resource in synthesis.template["Resources"].values()} == ALL_TYPES
 
 
-def test_the_only_lambda_is_ours(synthesis: Synthesis) -> None:
-    handlers = [properties["Handler"] for properties in synthesis.of_type("AWS::Lambda::Function").values()]
-    assert handlers == ["lambdas.ingest.handler.handler"]
+def test_the_only_lambdas_are_ours_and_run_the_same_code(synthesis: Synthesis) -> None:
+    functions = synthesis.of_type("AWS::Lambda::Function").values()
+    assert sorted(properties["Handler"] for properties in functions) == [
+        "lambdas.ingest.handler.handler",
+        "lambdas.sweep.handler.handler",
+    ]
+    [_] = {properties["Code"]["S3Key"] for properties in functions}
 
 
 def test_cdk_nag_finds_nothing_that_was_not_answered_for(synthesis: Synthesis) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from lambdas.ingest import wake
 from lambdas.ingest.adapters.aws_call import aws_call
 from nixcache.errors import TransientError
+from protocol import wake
 from protocol.keys import StagingNarInfoKey
 
 if TYPE_CHECKING:

@@ -37,7 +37,13 @@ class S3Staging:
             answer = self._open(str(key), version_id)
         if answer is None:
             return None
-        return StagedNarInfo(self._version(answer), read_narinfo(answer, self._get(key)))
+        return StagedNarInfo(self._version(answer), answer["LastModified"], read_narinfo(answer, self._get(key)))
+
+    def versions(self, key: StagingNarInfoKey) -> tuple[str, ...]:
+        """See :class:`lambdas.ingest.ports.Staging`: a page of them, that is, 1000."""
+        with aws_call(f"ListObjectVersions of s3://{self._bucket}/{key}"):
+            page = self._s3.list_object_versions(Bucket=self._bucket, Prefix=str(key))
+        return tuple(version["VersionId"] for version in page.get("Versions", []) if version["Key"] == str(key))
 
     @contextmanager
     def nar(self, key: StagingNarKey) -> Iterator[tuple[PinnedNar, Iterator[bytes]] | None]:

@@ -40,7 +40,7 @@ class CloudWatch:
         self._logger.info(
             "verdict", extra={**about, "verdict": verdict.kind.value, "reason": reason, "warnings": warnings}
         )
-        _count(verdict.kind.value.title(), {**about, "code": reason.get("code")})
+        _count(verdict.kind.value.title().replace("-", ""), {**about, "code": reason.get("code")})
 
     def stray(self, key: str, problem: str) -> None:
         """See :class:`lambdas.ingest.ports.Telemetry`."""
