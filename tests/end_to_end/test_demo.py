@@ -56,6 +56,8 @@ def test_with_nix_all_of_it_holds(tmp_path: Path) -> None:
     assert not still_running(started)
     assert "All of it held." in told
     for verdict in (
+        "awaiting-quorum: 1 of 2 builders agree",
+        "alice: published",
         "rejected: nar-hash-mismatch",
         "rejected: hash-part-mismatch",
         "conflict: ",
