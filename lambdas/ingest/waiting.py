@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from lambdas.ingest.claim import Claim
 from lambdas.ingest.deadline import Turn
@@ -18,6 +19,9 @@ from nixcache.errors import PermanentError
 from nixcache.store_path import HashPart, StorePath
 from protocol.keys import StagingNarInfoKey, WaitingKey
 from protocol.verdicts import ServiceCode, Waiting
+
+REMEMBERED_ANNOUNCEMENTS: Final = 65_536
+"""Announcements that a container need not make again; memory is bounded (I7)."""
 
 
 class WaitingRoom:
@@ -32,6 +36,7 @@ class WaitingRoom:
         self._queue = queue
         self._max_waiting = max_waiting
         self._now = now
+        self._announced: set[HashPart] = set()
 
     def enter(self, claim: Claim, turn: Turn, record: Callable[[Waiting], None]) -> Waiting | None:
         """Return None if ``claim`` may go on, or the verdict that it waits; ``record`` writes that as its result.
@@ -55,8 +60,10 @@ class WaitingRoom:
     def leave(self, marker: WaitingKey) -> None:
         """Have ``marker``'s submission woken when what it waits for is published from now on."""
         # First: whoever publishes looks for markers only where somebody has announced himself, and no marker of a
-        # submission that ingest died over shall be left lying.
-        self._ledger.announce(marker.missing)
+        # submission that ingest died over shall be left lying. Once is enough: nobody takes an announcement back.
+        if marker.missing not in self._announced:
+            self._ledger.announce(marker.missing)
+            self._remember(marker.missing)
         self._ledger.put_marker(marker)
 
     def is_overdue(self, claim: Claim) -> bool:
@@ -72,6 +79,11 @@ class WaitingRoom:
             turn.going_on()
             self._queue.wake(StagingNarInfoKey(marker.builder, marker.hash_part) for marker in markers)
             self._ledger.drop_markers(markers)
+
+    def _remember(self, announced: HashPart) -> None:
+        if len(self._announced) >= REMEMBERED_ANNOUNCEMENTS:
+            self._announced.clear()
+        self._announced.add(announced)
 
 
 def _references_missing(missing: Sequence[StorePath]) -> PermanentError:

@@ -1,0 +1,100 @@
+"""What AWS asks for what ingest uses: list prices of us-east-1, without free tiers and discounts, in US dollars.
+
+They were looked up in November 2026 and change without us: compare them with AWS's own price pages before you rely on a
+bill (docs/explanation/cost.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bench.load.usage import COPY, LIST, READ, SECRETS, SQS, WRITE, Usage
+
+S3_READ: Final = 0.0004 / 1000
+"""GET and HEAD, each. DELETE is free."""
+S3_WRITE: Final = 0.005 / 1000
+"""PUT, COPY, POST and LIST, each; also of a part of a copy."""
+S3_GB_MONTH: Final = 0.023
+"""S3 Standard, the first 50 TB."""
+SQS_REQUEST: Final = 0.40 / 1_000_000
+"""A standard queue; up to ten messages, or 64 KB. S3's own notification is one, too."""
+SECRETS_REQUEST: Final = 0.05 / 10_000
+LAMBDA_REQUEST: Final = 0.20 / 1_000_000
+LAMBDA_GB_SECOND: Final = 0.0000133334
+"""On arm64."""
+LOGS_GB: Final = 0.50
+"""CloudWatch Logs, taken in; metrics come in by them, too."""
+METRIC_MONTH: Final = 0.30
+"""A custom metric, whatever is counted in it."""
+SECRET_MONTH: Final = 0.40
+
+LAMBDA_GB: Final = 1769 / 1024
+"""The function's memory: one vCPU's worth."""
+REQUEST_SECONDS: Final = 0.03
+"""What an answer of S3's is waited for, on average; assumed, as no AWS is measured here. Requests are one after another
+but for look-ups of references, which this takes for being in a row, too."""
+STREAM_BYTES_A_SECOND: Final = 90_000_000
+"""What S3 gives on one connection; assumed, too. One core verifies faster, so the function waits for the bytes."""
+METRICS: Final = 8
+"""Each verdict, strays, and what goes back to the queue."""
+_POLLERS: Final = 5
+_POLL_SECONDS: Final = 20
+"""With nothing in the queue, Lambda still asks for messages: so many pollers, each time for so long."""
+STAGING_DAYS: Final = 15
+"""How long what was uploaded lies in the staging bucket."""
+DAYS_OF_A_MONTH: Final = 365 / 12
+GB: Final = 1_000_000_000
+
+_UPLOADS: Final = 2
+"""A NAR and a narinfo; a NAR in parts is more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A line of a bill."""
+
+    name: str
+    quantity: float
+    dollars: float
+
+
+def bill(usage: Usage, *, submissions: int, log_bytes: float) -> tuple[Item, ...]:
+    """Return what ``submissions`` cost, ``usage`` being ingest's own: requests, queue, function and log.
+
+    Storage and what readers fetch are not in it.
+    """
+    requests = usage.requests
+    writes = requests[WRITE] + requests[COPY] + requests[LIST]
+    # S3 sends a message for each narinfo; for each batch, the event source receives once and deletes once.
+    queue = requests[SQS] + submissions + 2 * usage.invocations
+    gb_seconds = LAMBDA_GB * (usage.cpu_seconds + REQUEST_SECONDS * requests.total())
+    return (
+        _item("S3 PUT, the upload", _UPLOADS * submissions, S3_WRITE),
+        _item("S3 GET", requests[READ], S3_READ),
+        _item("S3 PUT, COPY, LIST", writes, S3_WRITE),
+        _item("SQS requests", queue, SQS_REQUEST),
+        _item("Secrets Manager requests", requests[SECRETS], SECRETS_REQUEST),
+        _item("Lambda invocations", usage.invocations, LAMBDA_REQUEST),
+        _item("Lambda GB-seconds", gb_seconds, LAMBDA_GB_SECOND),
+        _item("CloudWatch Logs, GB", log_bytes / GB, LOGS_GB),
+    )
+
+
+def monthly_bill() -> tuple[Item, ...]:
+    """Return what a deployment costs a month that nobody submits anything to."""
+    polls = DAYS_OF_A_MONTH * 24 * 60 * 60 / _POLL_SECONDS * _POLLERS
+    return (
+        _item("secret", 1, SECRET_MONTH),
+        _item("metrics, those of ingest", METRICS, METRIC_MONTH),
+        _item("SQS requests, polling", polls, SQS_REQUEST),
+    )
+
+
+def _item(name: str, quantity: float, price: float) -> Item:
+    return Item(name=name, quantity=quantity, dollars=quantity * price)
+
+
+def total(items: tuple[Item, ...]) -> float:
+    """Return the sum, in dollars."""
+    return sum(item.dollars for item in items)
