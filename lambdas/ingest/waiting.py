@@ -22,6 +22,8 @@ from protocol.verdicts import ServiceCode, Waiting
 
 REMEMBERED_ANNOUNCEMENTS: Final = 65_536
 """Announcements that a container need not make again; memory is bounded (I7)."""
+REMEMBERED: Final = timedelta(minutes=5)
+"""For how long: whoever takes a path down, and its provenance, can rely on nobody taking it as announced by then."""
 
 
 class WaitingRoom:
@@ -36,7 +38,7 @@ class WaitingRoom:
         self._queue = queue
         self._max_waiting = max_waiting
         self._now = now
-        self._announced: set[HashPart] = set()
+        self._announced: dict[HashPart, datetime] = {}
 
     def enter(self, claim: Claim, turn: Turn, record: Callable[[Waiting], None]) -> Waiting | None:
         """Return None if ``claim`` may go on, or the verdict that it waits; ``record`` writes that as its result.
@@ -60,10 +62,10 @@ class WaitingRoom:
     def leave(self, marker: WaitingKey) -> None:
         """Have ``marker``'s submission woken when what it waits for is published from now on."""
         # First: whoever publishes looks for markers only where somebody has announced himself, and no marker of a
-        # submission that ingest died over shall be left lying. Once is enough: nobody takes an announcement back.
-        if marker.missing not in self._announced:
+        # submission that ingest died over shall be left lying.
+        if not self._is_announced(marker.missing):
             self._ledger.announce(marker.missing)
-            self._remember(marker.missing)
+            self._announced[marker.missing] = self._now()
         self._ledger.put_marker(marker)
 
     def is_overdue(self, claim: Claim) -> bool:
@@ -80,10 +82,12 @@ class WaitingRoom:
             self._queue.wake(StagingNarInfoKey(marker.builder, marker.hash_part) for marker in markers)
             self._ledger.drop_markers(markers)
 
-    def _remember(self, announced: HashPart) -> None:
+    def _is_announced(self, awaited: HashPart) -> bool:
+        """Tell whether this container has announced itself there lately: nobody but an operator takes that back."""
         if len(self._announced) >= REMEMBERED_ANNOUNCEMENTS:
             self._announced.clear()
-        self._announced.add(announced)
+        since = self._announced.get(awaited)
+        return since is not None and self._now() - since < REMEMBERED
 
 
 def _references_missing(missing: Sequence[StorePath]) -> PermanentError:
