@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 BATCH_SIZE: Final = 5
@@ -10,6 +11,8 @@ FUNCTION_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest."""
 VISIBILITY_TIMEOUT_SECONDS: Final = 6 * FUNCTION_TIMEOUT_SECONDS
 """AWS asks for six times the function's time-out, so that throttling is not counted as receiving."""
+MESSAGE_RETENTION: Final = timedelta(days=4)
+"""How long the queue keeps a message; nobody who published earlier than that comes again."""
 MAX_RECEIVE_COUNT: Final = 12
 """Deliveries before a message goes to the dead-letter queue: with the delays below, seven hours of trouble."""
 FIRST_RETRY_SECONDS: Final = 15

@@ -132,5 +132,8 @@ Verdict: TypeAlias = Published | Duplicate | Waiting | AwaitingQuorum | Conflict
 
 
 def is_final(verdict: Verdict) -> bool:
-    """Tell whether the service is done with the submission; one that waits, for whatever, may still go on."""
+    """Tell whether its builder can stop asking; what waits, for whatever, goes on.
+
+    A conflict with a vote is final in this sense, though other builders may still settle it.
+    """
     return not isinstance(verdict, Waiting | AwaitingQuorum)

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from protocol.delivery import MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT_SECONDS
+from protocol.delivery import MAX_RECEIVE_COUNT, MESSAGE_RETENTION, VISIBILITY_TIMEOUT_SECONDS
 
 
 class IngestQueue(sqs.Queue):
@@ -30,7 +30,7 @@ class IngestQueue(sqs.Queue):
             construct_id,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            retention_period=cdk.Duration.days(4),
+            retention_period=cdk.Duration.days(MESSAGE_RETENTION.days),
             visibility_timeout=cdk.Duration.seconds(VISIBILITY_TIMEOUT_SECONDS),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=MAX_RECEIVE_COUNT),
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lambdas.ingest.claim import Claim
 from nixcache.errors import PermanentError
-from nixcache.verify import Limits
+from nixcache.verify import Limits, VerifiedStoreObject
 from protocol.policy import SubmissionPolicy
 from protocol.verdicts import ServiceCode
 
@@ -33,6 +33,18 @@ def allow(claim: Claim, policy: SubmissionPolicy, limits: Limits) -> Limits:
     if claim.narinfo.file_size is not None:
         limits.check_file_size(claim.narinfo.file_size, claim.narinfo.nar_size)
     return limits
+
+
+def allow_proven(claim: Claim, verified: VerifiedStoreObject, policy: SubmissionPolicy) -> None:
+    """Raise :class:`PermanentError` (``not-allowed``) where a content address had to prove the path, and does not.
+
+    One that clients disagree on is proven of several contents, and is not published (docs/adr/0043).
+    """
+    rules = policy.rules(claim.submission.builder)
+    if verified.ca is None and (rules is None or not rules.input_addressed):
+        raise _not_allowed(
+            "CA", "submit paths that mention themselves, whose content address proves too little", "Ask the operator."
+        )
 
 
 def _not_allowed(field: str | None, what: str, remedy: str) -> PermanentError:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lambdas.ingest.allowance import allow
+from lambdas.ingest.allowance import allow, allow_proven
 from lambdas.ingest.claim import Claim, check
 from lambdas.ingest.deadline import Turn
 from lambdas.ingest.outcome import Outcome, compare, compare_upstream
-from lambdas.ingest.ports import Cache, PinnedNar, Staging, Upstreams
+from lambdas.ingest.ports import Cache, PublishedNarInfo, Staging, Upstreams
 from lambdas.ingest.publish import Publisher, nar_missing
 from lambdas.ingest.quorum import Agreement, Quorum
 from lambdas.ingest.reference_judge import ReferenceJudge
 from lambdas.ingest.waiting import WaitingRoom
 from nixcache.errors import PermanentError
-from nixcache.verify import Limits, VerifiedStoreObject, verify
+from nixcache.store_path import HashPart
+from nixcache.verify import Limits, verify
 from protocol.policy import SubmissionPolicy
-from protocol.verdicts import PublicationWarning, Published, Verdict
+from protocol.verdicts import Verdict
 
 
 class Judge:
@@ -52,13 +53,17 @@ class Judge:
         Raises :class:`PermanentError` for what is the submission's fault, and :class:`TransientError`.
         """
         check(claim)
+        publication = self._cache.find(claim.hash_part)
+        if publication is not None and publication.submission_digest == claim.submission.digest:
+            # It is done, and what the policy says by now changes nothing about it: only a crash may have left gaps.
+            self._publisher.complete(publication, turn)
+            return compare(claim, publication)
         limits = allow(claim, self._policy, self._limits)
-        if (published := self._cache.find(claim.hash_part)) is not None:
-            outcome = compare(claim, published)
+        if publication is not None:
             # A wake-up names no version: before a crash, it may have been for an older one that this was published.
-            if isinstance(outcome.verdict, Published) or claim.submission.is_woken:
-                self._publisher.complete(published, turn)
-            return outcome
+            if claim.submission.is_woken:
+                self._publisher.complete(publication, turn)
+            return compare(claim, publication)
         if self._upstreams is not None:
             upstream = self._upstreams.find(claim.narinfo.store_path)
             if upstream is not None:
@@ -66,6 +71,21 @@ class Judge:
         waiting = self._waiting_room.enter(claim, turn, record)
         if waiting is not None:
             return Outcome(waiting)
+        try:
+            return self._prove(claim, limits, turn, record)
+        except PermanentError:
+            # Others may have agreed with what it cannot publish: one of them has to.
+            self._quorum.release(claim)
+            raise
+
+    def published(self, hash_part: HashPart, turn: Turn) -> PublishedNarInfo | None:
+        """Return what is published under ``hash_part``, without the gaps that a crash may have left."""
+        publication = self._cache.find(hash_part)
+        if publication is not None:
+            self._publisher.complete(publication, turn)
+        return publication
+
+    def _prove(self, claim: Claim, limits: Limits, turn: Turn, record: Callable[[Verdict], None]) -> Outcome:
         pulse = turn.verification()
         with self._staging.nar(claim.nar_key) as opened:
             if opened is None:
@@ -80,26 +100,10 @@ class Judge:
                 reference_not_found=self._reference_judge.policy.not_found,
                 pulse=pulse,
             )
+        allow_proven(claim, verified, self._policy)
         warnings = self._reference_judge.warnings(claim, verified, pulse=turn.going_on)
         agreed = self._quorum.vote(claim, verified, record)
         if not isinstance(agreed, Agreement):
             published = self._cache.find(claim.hash_part)
             return Outcome(agreed) if published is None else compare(claim, published)
-        return self._publish(claim, verified, nar, warnings, agreed, turn)
-
-    def _publish(
-        self,
-        claim: Claim,
-        verified: VerifiedStoreObject,
-        nar: PinnedNar,
-        warnings: tuple[PublicationWarning, ...],
-        agreement: Agreement,
-        turn: Turn,
-    ) -> Outcome:
-        try:
-            return self._publisher.publish(claim, verified, nar, warnings, agreement)
-        except PermanentError:
-            # The others that agree would wait for this one's publication: one of them has to publish now.
-            if agreement.need > 1:
-                self._waiting_room.wake(claim.hash_part, turn)
-            raise
+        return self._publisher.publish(claim, verified, nar, warnings, agreed)

@@ -11,7 +11,9 @@ from lambdas.ingest.claim import Claim
 from lambdas.ingest.outcome import published
 from lambdas.ingest.ports import Ledger, PublishedNarInfo, SigningKeys, Staging
 from lambdas.ingest.quorum import Agreement, Quorum
+from lambdas.ingest.submission import Submission
 from nixcache.errors import TransientError
+from protocol.delivery import MESSAGE_RETENTION
 from protocol.results import Result
 from protocol.settings import ReferencePolicy
 
@@ -37,36 +39,44 @@ class Notary:
         self._references = references
         self._now = now
 
-    def attest(self, claim: Claim, publication: PublishedNarInfo, agreement: Agreement | None = None) -> bool:
-        """Write that ``publication`` came from ``claim``, and who agreed, unless it is written.
+    def attest(self, submission: Submission, publication: PublishedNarInfo, agreement: Agreement | None = None) -> bool:
+        """Write that ``publication`` came from ``submission``, and who agreed, unless it is written.
 
         Return whether it was the first to be written there: then nobody has announced that he waits for the path.
         """
+        hash_part = publication.narinfo.store_path.hash_part
         statement = provenance.state(
             publication.narinfo,
-            claim.submission,
+            submission,
             published(publication),
-            agreement or self._quorum.agreed(claim),
+            agreement or self._quorum.agreed(submission, publication.narinfo),
             self._references,
             at=self._now(),
         )
         envelope = self._signing_keys.current().attest(statement)
-        return self._ledger.put_provenance(claim.hash_part, envelope.to_json())
 
-    def make_up_for_older_version(self, claim: Claim, publication: PublishedNarInfo) -> None:
-        """Write the provenance that a crash left out, if an older version of ``claim``'s submission was published.
+        def is_of_another(kept: bytes) -> bool:
+            """The path was published before, and taken down: what was attested then is not about this."""
+            result = provenance.publication(kept, publication.narinfo.store_path)
+            return Submission(result.submission, result.version_id).digest != publication.submission_digest
 
-        It was woken, and its wake-up comes again; but that names no version, and the builder has replaced it.
+        return self._ledger.put_provenance(hash_part, envelope.to_json(), replaces=is_of_another)
+
+    def make_up(self, submission: Submission, publication: PublishedNarInfo) -> None:
+        """Write the provenance that a crash left out, if ``submission`` was published, in this or an older version.
+
+        A wake-up that comes again names no version, and the builder may have replaced what it published before.
         """
-        if self._ledger.provenance(claim.hash_part) is not None:
+        if self._ledger.provenance(submission.hash_part) is not None:
             return
-        for version_id in self._staging.versions(claim.submission.key):
-            older = replace(claim, submission=replace(claim.submission, version_id=version_id))
-            if older.submission.digest == publication.submission_digest:
-                self.attest(older, publication)
+        for version_id in (submission.version_id, *self._staging.versions(submission.key)):
+            version = replace(submission, version_id=version_id)
+            if version.digest == publication.submission_digest:
+                self.attest(version, publication)
+                return
 
     def publisher(self, claim: Claim, publication: PublishedNarInfo) -> Result | None:
-        """Return the result of whoever published what is in ``claim``'s way; None if nobody submitted it.
+        """Return the result of whoever published what is in ``claim``'s way; None if nobody will ever know.
 
         Raises :class:`TransientError` as long as it is not known.
         """
@@ -74,6 +84,8 @@ class Notary:
             return None  # the operator put it there
         envelope = self._ledger.provenance(claim.hash_part)
         if envelope is None:
+            if publication.stored_at is not None and self._now() - publication.stored_at > MESSAGE_RETENTION:
+                return None  # nobody will write it any more
             # Its publisher is about to write it, or has crashed and will come again.
             raise TransientError(f"Nobody knows yet who published {claim.hash_part}.", remedy="It is tried again.")
         return provenance.publication(envelope, publication.narinfo.store_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,13 +44,14 @@ class PublishedNarInfo:
     """A narinfo that readers see, and the digest of the submission that it came from.
 
     ``is_listed`` tells whether it has a NAR listing, or shall have one: some NARs can have none. ``warnings`` are those
-    that it was published with.
+    that it was published with. ``stored_at`` is since when it is there, or None where it was written just now.
     """
 
     narinfo: NarInfo
     submission_digest: str | None
     is_listed: bool
     warnings: tuple[PublicationWarning, ...] = ()
+    stored_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,11 @@ class Ledger(Protocol):
     def announce(self, awaited: HashPart) -> None:
         """Have whoever publishes ``awaited`` look for waiters; no news where it is published."""
 
-    def put_provenance(self, hash_part: HashPart, envelope: bytes) -> bool:
-        """Write where a published store object came from; False where that was known, or somebody had announced."""
+    def put_provenance(self, hash_part: HashPart, envelope: bytes, *, replaces: Callable[[bytes], bool]) -> bool:
+        """Write where a published store object came from; False where there was something, if only an announcement.
+
+        ``replaces`` says of what was written there before whether ``envelope`` goes over it.
+        """
 
     def provenance(self, hash_part: HashPart) -> bytes | None:
         """Return where a published store object came from; None where nobody has written it yet."""

@@ -13,9 +13,13 @@ from datetime import datetime
 from lambdas.ingest.claim import Claim
 from lambdas.ingest.ports import Ledger
 from lambdas.ingest.results_book import ResultsBook
+from lambdas.ingest.submission import Submission
 from lambdas.ingest.vote import Vote
 from lambdas.ingest.waiting import WaitingRoom
+from nixcache.content_address import ContentAddress
 from nixcache.errors import PermanentError
+from nixcache.narinfo import NarInfo
+from nixcache.store_path import HashPart, StorePath
 from nixcache.verify import VerifiedStoreObject
 from protocol.keys import WaitingKey
 from protocol.policy import SubmissionPolicy
@@ -56,12 +60,23 @@ class Quorum:
         self._waiting_room = waiting_room
         self._now = now
 
-    def agreed(self, claim: Claim) -> Agreement:
-        """Return who vouches for ``claim``, which is published."""
-        need = self._need(claim)
-        votes = self._votes(claim) if need > 1 else []
-        own = [counted.vote for counted in votes if counted.vote.key.builder == claim.submission.builder]
-        return Agreement(need, tuple(counted for counted in votes if own and counted.vote.agrees_with(own[0])))
+    def agreed(self, submission: Submission, narinfo: NarInfo) -> Agreement:
+        """Return who vouches for ``narinfo``, which was published for ``submission``."""
+        need = self._need(narinfo.store_path, narinfo.ca)
+        return Agreement(need, self._agreeing(submission) if need > 1 else ())
+
+    def release(self, claim: Claim) -> None:
+        """Wake the others that agree with ``claim``'s builder, if they are enough, as it cannot publish itself.
+
+        Each has a marker once at the most, and leaves none again: with the quorum there, it publishes or comes here.
+        """
+        path = claim.narinfo.store_path
+        need = self._policy.quorum_for(path)
+        if need == 1:
+            return
+        agreeing = self._agreeing(claim.submission)
+        if len({counted.trust_group for counted in agreeing}) >= need:
+            self._waiting_room.wake_voters(path.hash_part, {counted.vote.key.builder for counted in agreeing})
 
     def vote(
         self, claim: Claim, verified: VerifiedStoreObject, record: Callable[[Verdict], None]
@@ -72,7 +87,7 @@ class Quorum:
         ``record`` writes a verdict as the submission's result. Raises :class:`PermanentError` (``quorum-missing``) when
         it has waited long enough, and :class:`TransientError`.
         """
-        need = self._need(claim)
+        need = self._need(verified.store_path, verified.ca)
         if need == 1:
             return Agreement(need)
         vote = Vote.of(claim.submission, verified, at=self._now())
@@ -97,18 +112,30 @@ class Quorum:
             self._results.update_awaiting(vote, again)
         return again
 
-    def _need(self, claim: Claim) -> int:
-        if claim.is_content_addressed:
-            return 1  # the bytes prove it, so nobody's word is needed
-        return self._policy.quorum_for(claim.narinfo.store_path)
+    def _need(self, path: StorePath, ca: ContentAddress | None) -> int:
+        """Return how many trust groups have to agree on ``path``.
 
-    def _votes(self, claim: Claim) -> list[CountedVote]:
-        """Return the votes of those builders that the policy still knows, and its trust groups, not the votes' own."""
-        rules = ((vote, self._policy.rules(vote.key.builder)) for vote in self._ledger.votes(claim.hash_part))
-        return [CountedVote(vote, rule.trust_group) for vote, rule in rules if rule is not None]
+        Nobody's word is needed where ``ca`` is published, for then the bytes prove the path. Not where it is only
+        claimed: one that clients disagree on is proven of several contents, and not published (docs/adr/0043).
+        """
+        return 1 if ca is not None else self._policy.quorum_for(path)
+
+    def _agreeing(self, submission: Submission) -> tuple[CountedVote, ...]:
+        votes = self._votes(submission.hash_part)
+        own = [counted.vote for counted in votes if counted.vote.key.builder == submission.builder]
+        return tuple(counted for counted in votes if own and counted.vote.agrees_with(own[0]))
+
+    def _votes(self, hash_part: HashPart) -> list[CountedVote]:
+        """Return the votes of those builders that may still submit the path, in the trust groups of today's policy."""
+        rules = ((vote, self._policy.rules(vote.key.builder)) for vote in self._ledger.votes(hash_part))
+        return [
+            CountedVote(vote, rule.trust_group)
+            for vote, rule in rules
+            if rule is not None and rule.input_addressed and rule.allows_name(vote.store_path)
+        ]
 
     def _count(self, claim: Claim, own: Vote, need: int) -> Agreement | AwaitingQuorum | Conflict:
-        votes = self._votes(claim)
+        votes = self._votes(claim.hash_part)
         agreeing = tuple(counted for counted in votes if counted.vote.agrees_with(own))
         contradicting = [counted.vote for counted in votes if not counted.vote.agrees_with(own)]
         have = len({counted.trust_group for counted in agreeing})

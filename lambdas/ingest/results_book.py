@@ -16,6 +16,9 @@ from protocol.verdicts import Against, AwaitingQuorum, Conflict, Rejected, Verdi
 ATTEMPTS: Final = 8
 """Times that a result is read and written anew before the submission goes back to the queue. Hardly ever two."""
 
+_DONE: Final = 2
+"""The rank of what stays, whatever happens: see :func:`_rank`."""
+
 
 class ResultsBook:
     """Writes results into ``ledger``, each over what is there, and over nothing newer."""
@@ -84,7 +87,7 @@ class ResultsBook:
             return _rank(new.verdict) > _rank(old.verdict) and self._staging.narinfo(new.submission, None) is None
         if new.version_id == old.version_id:
             rank, kept_rank = _rank(new.verdict), _rank(old.verdict)
-            return rank > kept_rank or (rank == kept_rank and new.verdict != old.verdict)
+            return rank > kept_rank or (rank == kept_rank < _DONE and new.verdict != old.verdict)
         versions = self._staging.versions(new.submission)
         if old.version_id not in versions:
             # Gone, as lifecycle rules take the oldest first. Where both are gone, who is done has the last word.
@@ -102,7 +105,7 @@ def _rank(verdict: Verdict) -> int:
             return 0
         case Rejected():
             return 1
-    return 2
+    return _DONE
 
 
 def _key(result: Result) -> ResultKey:

@@ -54,15 +54,20 @@ class Teller:
         self.record(submission, store_path, verdict)
         self._telemetry.judged(submission, store_path, verdict)
 
+    def make_up(self, submission: Submission, publication: PublishedNarInfo, turn: Turn) -> None:
+        """Tell what a crash left untold of ``publication``, if it was ``submission``'s."""
+        self._notary.make_up(submission, publication)
+        self._waiting_room.wake(submission.hash_part, turn)
+
     def tell(self, claim: Claim, outcome: Outcome, turn: Turn) -> None:
         """Tell of ``outcome``; raises :class:`TransientError` to be called again."""
         submission, path, verdict = claim.submission, claim.narinfo.store_path, outcome.verdict
         may_be_awaited = outcome.is_present
         if isinstance(verdict, Published) and outcome.publication is not None:
             # Whoever waits has announced himself there, or comes late enough to see the publication.
-            may_be_awaited = not self._notary.attest(claim, outcome.publication, outcome.agreement)
+            may_be_awaited = not self._notary.attest(submission, outcome.publication, outcome.agreement)
         elif submission.is_woken and outcome.publication is not None:
-            self._notary.make_up_for_older_version(claim, outcome.publication)
+            self._notary.make_up(submission, outcome.publication)
         if not isinstance(verdict, Waiting | AwaitingQuorum):  # those are written before the second look
             self.record(submission, path, verdict)
         self._telemetry.judged(submission, path, verdict)

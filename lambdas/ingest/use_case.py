@@ -34,7 +34,7 @@ class Ingest:
 
         Raises :class:`TransientError` to be called again.
         """
-        store_path = None
+        store_path = staged = None
         try:
             staged = self._staging.narinfo(submission.key, submission.version_id)
             if staged is None:
@@ -46,9 +46,17 @@ class Ingest:
                 claim, turn, lambda verdict: self._teller.record(claim.submission, store_path, verdict)
             )
         except PermanentError as error:
+            if staged is None or submission.is_woken:
+                self._make_up(submission, turn)
             self._teller.reject(submission, store_path, Rejected.because(error))
         else:
             self._teller.tell(claim, outcome, turn)
+
+    def _make_up(self, submission: Submission, turn: Turn) -> None:
+        """Fill the gaps of a publication after which ingest died: what it was made from is gone, or replaced."""
+        publication = self._judge.published(submission.hash_part, turn)
+        if publication is not None:
+            self._teller.make_up(submission, publication, turn)
 
     def refuse(self, misnamed: Misnamed) -> None:
         """Tell the builder that a ``.narinfo`` lies where no submission can be."""

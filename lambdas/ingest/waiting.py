@@ -7,7 +7,7 @@ other: S3 reads and lists are strongly consistent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,7 +17,7 @@ from lambdas.ingest.gate import Gate
 from lambdas.ingest.ports import Ledger, Queue
 from nixcache.errors import PermanentError
 from nixcache.store_path import HashPart, StorePath
-from protocol.keys import StagingNarInfoKey, WaitingKey
+from protocol.keys import BuilderName, StagingNarInfoKey, WaitingKey
 from protocol.verdicts import ServiceCode, Waiting
 
 REMEMBERED_ANNOUNCEMENTS: Final = 65_536
@@ -81,6 +81,14 @@ class WaitingRoom:
             turn.going_on()
             self._queue.wake(StagingNarInfoKey(marker.builder, marker.hash_part) for marker in markers)
             self._ledger.drop_markers(markers)
+
+    def wake_voters(self, hash_part: HashPart, builders: Collection[BuilderName]) -> None:
+        """Wake those of ``builders`` that wait for others to vote on ``hash_part``, and nobody else."""
+        for markers in self._ledger.markers(hash_part):
+            voters = tuple(m for m in markers if m.hash_part == hash_part and m.builder in builders)
+            if voters:
+                self._queue.wake(StagingNarInfoKey(marker.builder, marker.hash_part) for marker in voters)
+                self._ledger.drop_markers(voters)
 
     def _is_announced(self, awaited: HashPart) -> bool:
         """Tell whether this container has announced itself there lately: nobody but an operator takes that back."""

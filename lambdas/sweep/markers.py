@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from lambdas.ingest.adapters.aws_call import aws_call
+from nixcache.errors import PermanentError
 from protocol.keys import WAITING_PREFIX, WaitingKey
 
 if TYPE_CHECKING:
@@ -31,8 +33,15 @@ class S3Markers:
             with aws_call(f"ListObjectsV2 of s3://{self._bucket}/{WAITING_PREFIX}"):
                 page = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=WAITING_PREFIX, StartAfter=after)
             found = page.get("Contents", [])
-            yield tuple(WaitingKey.parse(item["Key"]) for item in found if item["LastModified"] < time)
+            yield tuple(_markers(item["Key"] for item in found if item["LastModified"] < time))
             if not page["IsTruncated"]:
                 return
             # From the last key on, and not by a continuation token: ingest deletes markers meanwhile.
             after = found[-1]["Key"]
+
+
+def _markers(keys: Iterable[str]) -> Iterator[WaitingKey]:
+    for key in keys:
+        # What somebody else put there wakes nobody, and shall keep nobody from being woken.
+        with suppress(PermanentError):
+            yield WaitingKey.parse(key)

@@ -79,6 +79,10 @@ class Checker:
         _expect(set(old.disputed_by) <= set(new.disputed_by), f"{key} forgets who disputed it")
         if old.version_id == new.version_id:
             _expect(rank(new.verdict) >= rank(old.verdict), f"I6: {key} goes from {old.verdict} to {new.verdict}")
+            if rank(old.verdict) == 2:
+                _expect(new.verdict == old.verdict, f"I6: {key} was {old.verdict} for good, and is {new.verdict}")
+            if isinstance(old.verdict, AwaitingQuorum) and isinstance(new.verdict, AwaitingQuorum):
+                _expect(new.verdict.have >= old.verdict.have, f"I6: {key} has fewer votes than before")
             return
         versions = [entry.version_id for entry in self._deployment.staging.all_entries(str(new.submission))]
         _expect(

@@ -30,7 +30,7 @@ def _refused(world: World, thing: StoreObject) -> Rejected:
     log = RequestsLog(clients)
     world.submit(thing)
     world.run(world.container(clients))
-    assert sorted(log.operations) == ["GetObject", "PutObject"], "its narinfo, and the result"
+    assert sorted(log.operations) == ["GetObject", "GetObject", "PutObject"], "its narinfo, the cache, and the result"
     verdict = world.verdict(thing.path)
     assert isinstance(verdict, Rejected)
     assert verdict.problem

@@ -14,7 +14,7 @@ from nixcache.errors import TransientError
 ABSENT: Final = frozenset(("NoSuchKey", "NoSuchVersion", "404"))
 """How S3 says that an object is not there, to whoever may list the bucket. To others it says 403: no answer at all."""
 TAKEN: Final = frozenset(("PreconditionFailed", "412"))
-"""How S3 says that ``If-None-Match: *`` does not hold. 409 (another write is under way) is transient instead."""
+"""How S3 says that ``If-None-Match`` or ``If-Match`` does not hold. 409 (another write is under way) is transient."""
 
 _REMEDY: Final = {
     "AccessDenied": "The ingest role lacks a grant: deploy the stack again.",

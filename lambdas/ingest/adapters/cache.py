@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
@@ -62,7 +63,7 @@ class S3Cache:
                 raise
         data = read_narinfo(answer, operation)
         try:
-            return self._read(data, answer["Metadata"])
+            return replace(self._read(data, answer["Metadata"]), stored_at=answer["LastModified"])
         except (PermanentError, ValueError, KeyError, TypeError) as error:
             # Ingest wrote it, so somebody else has been here: no submission may be blamed for it.
             raise TransientError(f"s3://{self._bucket}/{key} cannot be read: {error}") from error

@@ -58,13 +58,14 @@ class S3Ledger:
         """See :class:`lambdas.ingest.ports.Ledger`."""
         self._create(str(ProvenanceKey(awaited)), _ANNOUNCEMENT)
 
-    def put_provenance(self, hash_part: HashPart, envelope: bytes) -> bool:
+    def put_provenance(self, hash_part: HashPart, envelope: bytes, *, replaces: Callable[[bytes], bool]) -> bool:
         """See :class:`lambdas.ingest.ports.Ledger`."""
         key = str(ProvenanceKey(hash_part))
         if self._create(key, envelope):
             return True
         kept = self._get(key)
-        if kept is None or (kept[0] == _ANNOUNCEMENT and not self._replace(key, envelope, kept[1])):
+        is_due = kept is not None and (kept[0] == _ANNOUNCEMENT or replaces(kept[0]))
+        if kept is None or (is_due and not self._replace(key, envelope, kept[1])):
             raise TransientError(f"s3://{self._bucket}/{key} is written by somebody else.", remedy="It is tried again.")
         return False
 
