@@ -56,8 +56,11 @@ class Notary:
         envelope = self._signing_keys.current().attest(statement)
 
         def is_of_another(kept: bytes) -> bool:
-            """The path was published before, and taken down: what was attested then is not about this."""
-            result = provenance.publication(kept, publication.narinfo.store_path)
+            """The path was published before, and taken down, or nobody of ours wrote it: it is not about this."""
+            try:
+                result = provenance.publication(kept, publication.narinfo.store_path)
+            except TransientError:
+                return True
             return Submission(result.submission, result.version_id).digest != publication.submission_digest
 
         return self._ledger.put_provenance(hash_part, envelope.to_json(), replaces=is_of_another)
