@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nixcache.dsse import Envelope
 from nixcache.narinfo import NarInfo
 from nixcache.statement import Statement
-from protocol.keys import BuilderName, ProvenanceKey, VoteKey, WaitingKey
+from protocol.keys import BuilderName, CacheListingKey, ProvenanceKey, VoteKey, WaitingKey
 from protocol.results import Result
 from protocol.verdicts import Against, AwaitingQuorum, Conflict, Duplicate, Published, Waiting
 from tests.concurrency.deployment import KEY, SimulatedDeployment
@@ -38,6 +38,8 @@ def _check_published(
     deployment: SimulatedDeployment, builder: BuilderName, thing: StoreObject, result: Result, published: NarInfo
 ) -> None:
     publisher = _publisher(deployment, published)
+    listing = deployment.cache.read(str(CacheListingKey(published.store_path.hash_part)))
+    assert listing, f"{published.store_path.name} has no listing"
     if published.fingerprint() == thing.narinfo.fingerprint():
         assert result.verdict in (Published((KEY.name,)), Duplicate())
         return
