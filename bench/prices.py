@@ -1,7 +1,7 @@
 """What AWS asks for what ingest uses: list prices of us-east-1, without free tiers and discounts, in US dollars.
 
-They were looked up in November 2026 and change without us: compare them with AWS's own price pages before you rely on a
-bill (docs/explanation/cost.md).
+Those of Lambda, SQS and S3's PUT were seen on third parties' pages in November 2026, the others were not looked up.
+They change without us: compare them with AWS's own price pages before you rely on a bill (docs/explanation/cost.md).
 """
 
 from __future__ import annotations

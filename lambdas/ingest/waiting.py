@@ -65,6 +65,8 @@ class WaitingRoom:
         # submission that ingest died over shall be left lying.
         if not self._is_announced(marker.missing):
             self._ledger.announce(marker.missing)
+            if len(self._announced) >= REMEMBERED_ANNOUNCEMENTS:
+                self._announced.clear()
             self._announced[marker.missing] = self._now()
         self._ledger.put_marker(marker)
 
@@ -92,8 +94,6 @@ class WaitingRoom:
 
     def _is_announced(self, awaited: HashPart) -> bool:
         """Tell whether this container has announced itself there lately: nobody but an operator takes that back."""
-        if len(self._announced) >= REMEMBERED_ANNOUNCEMENTS:
-            self._announced.clear()
         since = self._announced.get(awaited)
         return since is not None and self._now() - since < REMEMBERED
 

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from lambdas.ingest import waiting
 from lambdas.ingest.adapters.queue import MAX_BATCH
 from protocol.keys import WAITING_PREFIX
 from protocol.verdicts import Kind
@@ -90,6 +91,31 @@ def test_a_shuffled_closure_from_several_builders(objects: Objects, seed: int) -
     assert counted.verdicts() == {Kind.PUBLISHED: len(things), Kind.DUPLICATE: len(arrivals) - len(things)}
     assert counted.deployment.ledger.keys(WAITING_PREFIX) == []
     Checker(counted.deployment)()
+
+
+def test_a_container_announces_a_path_once_within_bounds(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I7: what it remembers is bounded, in number and in time; what it forgets it announces again."""
+    monkeypatch.setattr(waiting, "REMEMBERED_ANNOUNCEMENTS", 2)
+    missing = [objects.build(f"missing-{number}") for number in range(3)]
+    deployment = SimulatedDeployment()
+    announced: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.operation == "PutObject" and request.target.startswith("ledger/provenance/"):
+            announced.append(request.target)
+
+    container = deployment.container(deployment.connect(before=note))
+
+    def wait_for(number: int, referrer: str) -> int:
+        announced.clear()
+        deployment.submit(objects.build(referrer, [missing[number]]))
+        deployment.drain(lambda: container)
+        return len(announced)
+
+    assert [wait_for(0, "a"), wait_for(0, "b"), wait_for(1, "c"), wait_for(2, "d"), wait_for(0, "e")] == [1, 0, 1, 1, 1]
+    assert wait_for(0, "f") == 0
+    deployment.aws.clock.advance(waiting.REMEMBERED.total_seconds())
+    assert wait_for(0, "g") == 1
 
 
 def test_a_reference_to_itself_waits_for_nobody(objects: Objects) -> None:
