@@ -63,6 +63,12 @@ def _uploader(queue: Queue, service: Service, lookup: NarInfoLookup, bucket: str
     return Uploader(ports, builder=BUILDER, zstd_level=3, report=Report(), stop=Event())
 
 
+def _poll(uploader: Uploader) -> TransientError | None:
+    """Poll as if long had passed since the last time: how long a slow machine takes must not decide."""
+    uploader._asked_at.clear()
+    return uploader.poll()
+
+
 def _submitted(queue: Queue, path: StorePath, *, seconds_ago: float = 0) -> None:
     now = datetime.now(UTC)
     progress = Submitted(
@@ -106,7 +112,7 @@ def test_verdicts_are_asked_for_often_at_first_and_rarely_later(
     queue: Queue, service: Service, uploader: Uploader, nix: Nix
 ) -> None:
     fresh, old = nix.add("fresh", b"1"), nix.add("old", b"2")
-    _submitted(queue, fresh)
+    _submitted(queue, fresh, seconds_ago=-60)  # not a moment old, however slow this machine is
     _submitted(queue, old, seconds_ago=3600)
     asked: list[str] = []
     service.s3.meta.events.register(
@@ -139,7 +145,7 @@ def test_what_was_published_with_a_warning_says_so_in_one_line(
     mentioned = tuple(StorePath(path.hash_part, f"mentioned-{number}") for number in range(NAMED_AT_MOST + 1))
     warning = PublicationWarning("reference-undeclared", "Undeclared: 4.", mentioned)
     service.tell(path, Published(("k",), (warning,)), version_id="ours")
-    assert uploader.poll() is None
+    assert _poll(uploader) is None
     assert path not in queue.entries, "it is published all the same"
     out, err = capfd.readouterr()
     assert out == f"published {path.base_name}\n"
@@ -156,7 +162,7 @@ def test_a_quorum_is_awaited_and_each_vote_is_told_once(
     told = []
     for have in (1, 1, 2):
         service.tell(path, AwaitingQuorum(have, 3), version_id="ours")
-        assert uploader.poll() is None
+        assert _poll(uploader) is None
         told.append(capfd.readouterr().out)
     assert told == [
         f"awaiting a quorum {path.base_name}: 1 of 3 builders agree\n",
@@ -164,7 +170,7 @@ def test_a_quorum_is_awaited_and_each_vote_is_told_once(
         f"awaiting a quorum {path.base_name}: 2 of 3 builders agree\n",
     ]
     service.tell(path, Duplicate(), version_id="ours")
-    uploader.poll()
+    _poll(uploader)
     assert capfd.readouterr() == (f"duplicate {path.base_name}\n", "")
     assert path not in queue.entries
 
@@ -177,7 +183,7 @@ def test_who_waited_for_a_reference_and_now_for_a_quorum_waits_for_one_of_them_a
     waiting, voting = Waiting((low,)), AwaitingQuorum(1, 2)
     for verdict in (waiting, voting, waiting):
         service.tell(path, verdict, version_id="ours")
-        uploader.poll()
+        _poll(uploader)
         progress = queue.entries[path].progress
         assert isinstance(progress, Submitted)
         assert (progress.waits_for, progress.quorum) == (((low,), None) if verdict is waiting else ((), voting))
@@ -189,7 +195,7 @@ def test_a_duplicate_of_an_upstream_says_of_which(
     path = nix.add("hello", b"data")
     _submitted(queue, path)
     service.tell(path, Duplicate("https://cache.nixos.org"), version_id="ours")
-    uploader.poll()
+    _poll(uploader)
     assert capfd.readouterr() == (f"duplicate {path.base_name}: https://cache.nixos.org has it\n", "")
     assert path not in queue.entries
 
@@ -207,7 +213,7 @@ def test_what_others_dispute_is_published_and_its_operator_is_warned_in_one_line
     _submitted(queue, path)
     hashes = tuple(Hash(HashAlgorithm.SHA256, bytes([number]) * 32) for number in range(NAMED_AT_MOST + 1))
     service.tell(path, verdict, version_id="ours", disputed_by=hashes)
-    assert uploader.poll() is None
+    assert _poll(uploader) is None
     assert path not in queue.entries, "it is published all the same"
     out, err = capfd.readouterr()
     assert out == f"{verdict.kind} {path.base_name}\n"
@@ -241,7 +247,7 @@ def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(
     service.tell(waiting, Waiting((young,)), version_id="theirs")
     _submitted(queue, voting, seconds_ago=2 * SUPERSEDED_SECONDS)
     service.tell(voting, AwaitingQuorum(1, 2), version_id="theirs")
-    uploader.poll()
+    _poll(uploader)
     assert all(isinstance(queue.entries[path].progress, Submitted) for path in (young, older, waiting, voting))
 
 
@@ -251,7 +257,7 @@ def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(
     path = nix.add("file", b"data")
     _submitted(queue, path)
     service.s3.put_object(Bucket=service.ledger, Key=str(ResultKey(BUILDER, path.hash_part)), Body=b"<html>")
-    trouble = uploader.poll()
+    trouble = _poll(uploader)
     assert trouble
     assert "result document" in str(trouble)
     assert isinstance(queue.entries[path].progress, Submitted)
@@ -325,11 +331,11 @@ def test_i9_a_dependency_is_rooted_until_its_own_verdict_whatever_becomes_of_wha
     queue.save(Entry(top, 0.0, Queued()))
     uploader.upload_due()
     service.tell(top, _REJECTED)
-    uploader.poll()
+    _poll(uploader)
     nix.collect_garbage()
     assert (nix.has(top), nix.has(dependency)) == (False, True)
     service.tell(dependency, Published(("k",)))
-    uploader.poll()
+    _poll(uploader)
     assert gc_roots.rooted(queue.state_dir) == {}
 
 
@@ -337,7 +343,7 @@ def test_i9_what_starts_anew_is_rooted(queue: Queue, service: Service, uploader:
     path = nix.add("file", b"data")
     _submitted(queue, path)
     service.tell(path, Rejected("nar-missing", "It is gone.", "", None, None), version_id="ours")
-    uploader.poll()
+    _poll(uploader)
     assert isinstance(queue.entries[path].progress, Queued)
     assert gc_roots.is_rooted(queue.state_dir, path.base_name)
 
