@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from hook import post_build, status
+from hook import post_build
 from hook.aws import s3_client
+from hook.commands import status
 from hook.config import KEYS, MachineConfig, machine_config, uploader_config
 from hook.daemon import drain, serve
 from hook.errors import BuilderCode
@@ -18,9 +19,9 @@ from hook.exit_code import ExitCode
 from hook.hook_script import render
 from hook.lookup import NarInfoLookup
 from hook.nix_store import NixStore, vanished
-from hook.queue import Queue
+from hook.queue.queue import Queue
 from hook.report import Report
-from hook.staging import Staging
+from hook.transfer.staging import Staging
 from hook.uploader import Ports, Uploader
 from hook.verdicts import Ledger
 from nixcache.errors import PermanentError, TransientError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from hook.entry import Refused, Submitted
 from hook.exit_code import ExitCode
+from hook.queue.entry import Refused, Submitted
 from hook.uploader import stuck
 from nixcache.errors import TransientError
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from threading import Event
 
-    from hook.entry import Entry
-    from hook.queue import Queue
+    from hook.queue.entry import Entry
+    from hook.queue.queue import Queue
     from hook.report import Report
     from hook.uploader import Uploader
     from nixcache.store_path import StorePath

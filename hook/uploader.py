@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from hook import wording
 from hook.closure import Plan, plan
-from hook.entry import Entry, Queued, Refused, Submitted
 from hook.nix_store import DumpFailedError, vanished
-from hook.upload import upload
+from hook.queue.entry import Entry, Queued, Refused, Submitted
+from hook.transfer.upload import upload
 from nixcache.errors import AssayError, PermanentError, TransientError
 from protocol.verdicts import (
     AwaitingQuorum,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from hook.lookup import NarInfoLookup
     from hook.nix_store import NixStore, PathInfo
-    from hook.queue import Queue
+    from hook.queue.queue import Queue
     from hook.report import Report
-    from hook.staging import Staged, Staging
+    from hook.transfer.staging import Staged, Staging
     from hook.verdicts import Ledger
     from nixcache.store_path import StorePath
     from protocol.keys import BuilderName

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hook.cli import main
-from hook.entry import Entry
-from hook.queue import Queue
+from hook.queue.entry import Entry
+from hook.queue.queue import Queue
 from hook.report import Report
 from local.aws import UNCHECKED
 from nixcache.store_path import StorePath

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hook import gc_roots, post_build
-from hook.entry import Queued, Refused, Submitted
 from hook.exit_code import ExitCode
 from hook.post_build import SPOOL_NEW, gc_roots_dir
+from hook.queue.entry import Queued, Refused, Submitted
 from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import StorePath

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from hook import gc_roots, post_build
-from hook.entry import Queued, Submitted
 from hook.exit_code import ExitCode
+from hook.queue.entry import Queued, Submitted
 from nixcache.store_path import StorePath
 from tests.hook.builder import Builder
 from tests.hook.nix import derivation

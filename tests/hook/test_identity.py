@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hook.entry import Queued
 from hook.exit_code import ExitCode
+from hook.queue.entry import Queued
 from local.aws import Credentials
 from local.service import LocalService
 from nixcache.narinfo import NarInfo

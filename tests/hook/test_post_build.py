@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hook import post_build, spool
+from hook import post_build
 from hook.post_build import LOG_NAME, MAX_LOG_SIZE, SPOOL_NEW, SPOOL_TMP, gc_roots_dir
+from hook.queue import spool
 from nixcache.store_path import StoreDir, StorePath
 from tests.hook.builder import Builder
 from tests.hook.nix import FLOATING, Nix, derivation

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from hook import gc_roots, post_build
-from hook.entry import Entry, Queued, Refused, Submitted
 from hook.errors import BuilderCode
 from hook.post_build import SPOOL_NEW, SPOOL_TMP
-from hook.queue import ENTRIES, Queue
+from hook.queue.entry import Entry, Queued, Refused, Submitted
+from hook.queue.queue import ENTRIES, Queue
 from hook.report import Report
 from nixcache.errors import PermanentError, TransientError
 from nixcache.store_path import NIX_STORE, StorePath

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hook import post_build, spool
-from hook.entry import Entry, Progress, Queued, Refused, Submitted
+from hook import post_build
 from hook.errors import BuilderCode
+from hook.queue import spool
+from hook.queue.entry import Entry, Progress, Queued, Refused, Submitted
 from nixcache.errors import PermanentError
 from nixcache.store_path import NIX_STORE, StorePath
 from protocol.verdicts import AwaitingQuorum

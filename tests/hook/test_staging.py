@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hook.staging import PART_SIZE, Staging, _date
+from hook.transfer.staging import PART_SIZE, Staging, _date
 from nixcache.errors import TransientError
 from nixcache.store_path import parse_hash_part
 from protocol.keys import NarFile, StagingNarInfoKey, StagingNarKey

@@ -11,8 +11,8 @@ import pytest
 
 from hook.errors import BuilderCode
 from hook.nix_store import NixStore
-from hook.staging import Staged, Staging
-from hook.upload import upload
+from hook.transfer.staging import Staged, Staging
+from hook.transfer.upload import upload
 from nixcache.errors import PermanentError, TransientError
 from nixcache.store_path import StorePath
 from nixcache.verify import verify

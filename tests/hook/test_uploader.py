@@ -12,12 +12,12 @@ from threading import Event
 import pytest
 
 from hook import gc_roots
-from hook.entry import Entry, Queued, Submitted
 from hook.lookup import NarInfoLookup
 from hook.nix_store import NixStore
-from hook.queue import Queue
+from hook.queue.entry import Entry, Queued, Submitted
+from hook.queue.queue import Queue
 from hook.report import Report
-from hook.staging import Staging
+from hook.transfer.staging import Staging
 from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, Ports, Uploader
 from hook.verdicts import Ledger
 from hook.wording import NAMED_AT_MOST

@@ -13,9 +13,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from hook import gc_roots, post_build, spool
-from hook.entry import Entry, Queued, Refused
+from hook import gc_roots, post_build
 from hook.errors import BuilderCode
+from hook.queue import spool
+from hook.queue.entry import Entry, Queued, Refused
 from nixcache.errors import PermanentError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from hook.nix_store import NixStore, PathInfo
-    from hook.staging import Staged, Staging
+    from hook.transfer.staging import Staged, Staging
     from protocol.keys import BuilderName
 
 

@@ -6,8 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from hook.entry import Queued, Refused, Submitted
 from hook.post_build import LOG_NAME
+from hook.queue.entry import Queued, Refused, Submitted
 from hook.uploader import stuck
 from hook.wording import of_quorum
 from protocol.verdicts import AwaitingQuorum
@@ -15,8 +15,8 @@ from protocol.verdicts import AwaitingQuorum
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hook.entry import Entry
-    from hook.queue import Queue
+    from hook.queue.entry import Entry
+    from hook.queue.queue import Queue
 
 
 def as_json(queue: Queue) -> str:

@@ -1,0 +1,1 @@
+"""One store object on its way into staging: NAR, hash, compression, parts, and the narinfo last."""
