@@ -7,12 +7,12 @@ RUN := .venv/bin/python
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint synth interleavings bench load differential contract fuzz clean
+.PHONY: help setup demo test lint synth zipapp interleavings storm bench bench-builder load differential matrix contract fuzz clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/.ready node_modules/.ready .venv/lambda/requirements-lambda.txt ## Install everything into .venv and node_modules (the others do it when needed)
+setup: .venv/.ready node_modules/.ready .venv/lambda/requirements-lambda.txt .venv/zipapp/requirements-builder.txt ## Install everything into .venv and node_modules (the others do it when needed)
 
 demo: .venv/.ready ## Build, upload, verify, sign, install with real Nix; then attack it; on this machine, no AWS account
 	@$(RUN) -m local demo
@@ -29,11 +29,18 @@ lint: .venv/.ready ## Check style, formatting, types and who imports whom
 synth: setup ## Write the CloudFormation template into cdk.out, offline
 	@$(WITH_NODE) node_modules/.bin/cdk synth --quiet
 
+zipapp: .venv/zipapp/requirements-builder.txt ## Pack the builder's side into dist/assay.pyz, for hosts without pip
+	@$(RUN) packaging/zipapp/build.py dist/assay.pyz
+
 SUBMISSIONS ?= 10000
 bench: .venv/.ready ## Measure speed and memory
 	@$(RUN) -m bench
 	@$(RUN) -m bench.ingest_memory
 	@$(RUN) -m bench.load --submissions $(SUBMISSIONS)
+	@$(RUN) -m bench.builder
+
+bench-builder: .venv/.ready ## Measure hook and uploader beside `nix copy`, with three generations of Nix (more than an hour)
+	@$(RUN) -m bench.builder
 
 load: .venv/.ready ## Submit thousands of paths at once while AWS fails, and print speed, requests and bill (SUBMISSIONS=10000)
 	@$(RUN) -m bench.load --submissions $(SUBMISSIONS)
@@ -42,10 +49,20 @@ SCHEDULES ?= 2500
 interleavings: .venv/.ready ## Let containers race and die in thousands of schedules (SCHEDULES=2500 for each kind)
 	@$(RUN) -m pytest -n 2 tests/concurrency --preemptions 2 --schedules $(SCHEDULES) --waiters 10000
 
+DERIVATIONS ?= 2000
+KILLS ?= 400
+storm: .venv/.ready ## Build, collect garbage, and kill -9 hooks, uploaders and machines all the while (DERIVATIONS=2000, KILLS=400, SEED=a number)
+	@$(RUN) -m tests.storm.storm --derivations $(DERIVATIONS) --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
 CASES ?= 1000
 differential: .venv/.ready ## Let three generations of real Nix judge us (Debian, as root; CASES=1000, SEED=a number)
 	@$(RUN) -m tests.differential.nix_generations
 	@$(RUN) -m pytest tests/differential --cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+# worksteal: each process begins with half of the cells, and a cell costs seconds to set up.
+matrix: .venv/.ready ## Build, upload and install with three generations of real Nix, with a daemon and without (Debian, as root)
+	@$(RUN) -m tests.differential.nix_generations
+	@$(RUN) -m pytest tests/matrix -n 2 --dist worksteal
 
 contract: .venv/.ready .venv/.emulators ## Hold the simulator of AWS against moto, SeaweedFS and ministack
 	@$(RUN) -m pytest tests/contract --emulators
@@ -55,7 +72,7 @@ fuzz: .venv/.ready .venv/.fuzz ## Fuzz all parsers with coverage feedback (SECON
 	@$(RUN) -m fuzz all --seconds $(SECONDS)
 
 clean: ## Remove what make made
-	rm -rf .venv .nix-generations .fuzz node_modules cdk.out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .nix-generations .fuzz node_modules cdk.out build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # Stamp files: each step runs again only when what it was made from changes.
 
@@ -95,3 +112,16 @@ node_modules/.ready: package.json package-lock.json | .venv/.ready
 		--implementation cp --python-version 3.14 --platform manylinux_2_28_aarch64 --platform manylinux_2_17_aarch64 \
 		--target .venv/lambda/packages -r requirements-lambda.txt
 	@cp requirements-lambda.txt $@
+
+# What assay.pyz carries, as wheels: the compiled one for each Python and platform that it is to run on (docs/adr/0059).
+ZSTD_PLATFORMS := manylinux_2_17_x86_64 manylinux_2_17_aarch64 macosx_11_0_arm64
+.venv/zipapp/requirements-builder.txt: requirements-builder.txt | .venv/.ready
+	@rm -rf .venv/zipapp && mkdir .venv/zipapp && grep -v '^#' requirements-builder.txt > .venv/zipapp/all
+	@grep -v '^backports.zstd=' .venv/zipapp/all > .venv/zipapp/pure; grep '^backports.zstd=' .venv/zipapp/all > .venv/zipapp/compiled
+	$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--dest .venv/zipapp -r .venv/zipapp/pure
+	@for python in 3.11 3.12 3.13; do for platform in $(ZSTD_PLATFORMS); do \
+		$(RUN) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --implementation cp \
+			--python-version $$python --platform $$platform --dest .venv/zipapp -r .venv/zipapp/compiled || exit 1; \
+	done; done
+	@cp requirements-builder.txt $@

@@ -10,20 +10,18 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from hook import post_build
-from hook.aws import s3_client
+from hook.assembly import assemble
 from hook.commands import status
 from hook.config import KEYS, MachineConfig, machine_config, uploader_config
 from hook.daemon import drain, serve
 from hook.errors import BuilderCode
 from hook.exit_code import ExitCode
 from hook.hook_script import render
-from hook.lookup import NarInfoLookup
-from hook.nix_store import NixStore, vanished
+from hook.nix_store import vanished
 from hook.queue.queue import Queue
+from hook.queue.view import QueueView
 from hook.report import Report
-from hook.transfer.staging import Staging
-from hook.uploader import Ports, Uploader
-from hook.verdicts import Ledger
+from hook.uploader import Uploader
 from nixcache.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
@@ -134,14 +132,14 @@ def _run(arguments: argparse.Namespace, report: Report) -> ExitCode:
             return _hook_script(machine_config(os.environ), arguments.output, report)
         case "status":
             config = machine_config(os.environ)
-            queue = Queue(config.state_dir, config.store_dir, report=report)
-            report.progress(status.as_json(queue) if arguments.json else status.as_text(queue))
+            view = QueueView(config.state_dir, config.store_dir)
+            report.progress(status.as_json(view) if arguments.json else status.as_text(view))
             return ExitCode.DONE
         case "push":
             return _push(arguments.paths, arguments.timeout, report)
         case "upload" if arguments.once:
             queue, uploader, stop = _uploader(report)
-            return drain(queue, uploader, report=report, stop=stop, timeout=arguments.timeout)
+            return drain(queue, uploader, report=report, stop=stop, timeout=arguments.timeout) or ExitCode.DONE
         case _:
             queue, uploader, stop = _uploader(report)
             return serve(queue, uploader, report=report, stop=stop)
@@ -176,7 +174,7 @@ def _push(texts: list[str], timeout: float, report: Report) -> ExitCode:
             report.problem(str(vanished(full_path)))
             return ExitCode.REFUSED
     post_build.enqueue(str(queue.state_dir), [queue.store_dir.render(path) for path in paths])
-    return drain(queue, uploader, report=report, stop=stop, timeout=timeout, only=frozenset(paths))
+    return drain(queue, uploader, report=report, stop=stop, timeout=timeout, only=frozenset(paths)) or ExitCode.DONE
 
 
 def _store_path(text: str, store_dir: StoreDir) -> StorePath:
@@ -193,18 +191,8 @@ def _store_path(text: str, store_dir: StoreDir) -> StorePath:
 
 
 def _uploader(report: Report) -> tuple[Queue, Uploader, Event]:
-    config = uploader_config(os.environ)
-    client = s3_client()
-    nix_store = NixStore(config.machine.store_dir, bin_dir=config.machine.nix_bin_dir)
-    queue = Queue(config.machine.state_dir, config.machine.store_dir, report=report)
-    ports = Ports(
-        queue=queue,
-        nix_store=nix_store,
-        lookup=NarInfoLookup(config.cache_url, config.upstreams, config.machine.store_dir),
-        staging=Staging(client, config.staging_bucket),
-        ledger=Ledger(client, config.ledger_bucket, config.builder),
-    )
     stop = Event()
+    queue, uploader = assemble(uploader_config(os.environ), report=report, stop=stop)
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
         # Once only: a second Ctrl-C finds Python's own handler, and ends at once.
@@ -213,5 +201,4 @@ def _uploader(report: Report) -> tuple[Queue, Uploader, Event]:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    uploader = Uploader(ports, builder=config.builder, zstd_level=config.zstd_level, report=report, stop=stop)
     return queue, uploader, stop

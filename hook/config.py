@@ -1,6 +1,6 @@
 """The builder's configuration: one small TOML file, each key overridden by an environment variable of its name.
 
-The file is ``/etc/assay/builder.toml`` or what ``ASSAY_CONFIG`` names; ``zstd_level`` in it is ``ASSAY_ZSTD_LEVEL`` in
+The file is ``/etc/assay/builder.toml`` or what ``ASSAY_CONFIG`` names; ``cache_url`` in it is ``ASSAY_CACHE_URL`` in
 the environment, and so on. Region, endpoint and credentials are AWS's own variables and files, which boto3 reads.
 """
 
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from hook.errors import BuilderCode
 from hook.post_build import DEFAULT_STATE_DIR, gc_roots_dir
+from hook.transfer.packing import DEFAULT_LEVELS, LEVELS, Packing
+from nixcache.compression import Compression
 from nixcache.errors import PermanentError
 from nixcache.store_path import StoreDir
 from protocol.keys import BuilderName
@@ -26,9 +28,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 DEFAULT_CONFIG_FILE = Path("/etc/assay/builder.toml")
-DEFAULT_ZSTD_LEVEL = 3
-MAX_ZSTD_LEVEL = 19
-"""Above it zstd's window outgrows what older Nix clients allocate."""
+MIN_BYTES_PER_SECOND = 64 * 1024
+"""Below, the connections that share it would each be silent for so long that S3 gives up on them."""
 KEYS = (
     "builder",
     "staging_bucket",
@@ -37,7 +38,10 @@ KEYS = (
     "upstreams",
     "state_dir",
     "nix_bin_dir",
-    "zstd_level",
+    "compression",
+    "compression_level",
+    "max_bytes_per_second",
+    "build_logs",
 )
 
 _MAX_FILE_NAME = 255
@@ -61,6 +65,8 @@ class UploaderConfig:
     ``cache_url`` is where published narinfos are looked up; nothing between here and there may remember a 404, or a
     look-up would hide what is published a moment later. ``upstreams`` are URLs of caches whose paths need no upload;
     they should be those that the service trusts, or submissions wait for their references.
+    ``max_bytes_per_second`` is for all uploads together; None: as fast as it goes. ``build_logs`` says whether the logs
+    go along.
     """
 
     machine: MachineConfig
@@ -69,7 +75,9 @@ class UploaderConfig:
     ledger_bucket: str
     cache_url: str
     upstreams: tuple[str, ...]
-    zstd_level: int
+    compression: Packing
+    max_bytes_per_second: int | None
+    build_logs: bool
 
 
 def machine_config(environ: Mapping[str, str]) -> MachineConfig:
@@ -87,7 +95,9 @@ def uploader_config(environ: Mapping[str, str]) -> UploaderConfig:
         ledger_bucket=settings.required("ledger_bucket", _bucket),
         cache_url=settings.required("cache_url", _url),
         upstreams=settings.optional("upstreams", _urls, ()),
-        zstd_level=settings.optional("zstd_level", _level, DEFAULT_ZSTD_LEVEL),
+        compression=_packing(settings),
+        max_bytes_per_second=settings.optional("max_bytes_per_second", _bytes_per_second, None),
+        build_logs=settings.optional("build_logs", _yes_or_no, default=False),
     )
 
 
@@ -200,9 +210,53 @@ def _state_dir(value: object) -> Path:
     return path
 
 
-def _level(value: object) -> int:
-    level = int(value) if isinstance(value, str) else value
-    # bool is an int to Python, and never one to whoever writes `true`.
-    if not isinstance(level, int) or isinstance(level, bool) or not 1 <= level <= MAX_ZSTD_LEVEL:
-        raise ValueError(f"Give a whole number from 1 (fastest) to {MAX_ZSTD_LEVEL} (smallest).")
+def _packing(settings: _Settings) -> Packing:
+    compression = settings.optional("compression", _compression, Compression.ZSTD)
+    levels = LEVELS[compression]
+    level = settings.optional(
+        "compression_level", lambda value: _level(value, compression, levels), DEFAULT_LEVELS[compression]
+    )
+    return Packing(compression, level)
+
+
+def _compression(value: object) -> Compression:
+    if _text(value) not in LEVELS:
+        raise ValueError(f"Give one of {', '.join(LEVELS)}.")
+    return Compression(_text(value))
+
+
+def _level(value: object, compression: Compression, levels: range) -> int:
+    level = _whole_number(value)
+    if level not in levels:
+        raise ValueError(
+            f"{compression.value} has levels from {levels[0]} (fastest) to {levels[-1]} (smallest)."
+            if len(levels) > 1
+            else f"With compression = {compression.value}, leave it out."
+        )
     return level
+
+
+def _bytes_per_second(value: object) -> int | None:
+    number = _whole_number(value)
+    if number < MIN_BYTES_PER_SECOND:
+        raise ValueError(f"Give at least {MIN_BYTES_PER_SECOND}, or leave it out for as fast as it goes.")
+    return number
+
+
+def _yes_or_no(value: object) -> bool:
+    # 1 equals True to Python, but nobody who writes it says yes in TOML.
+    if isinstance(value, bool):
+        return value
+    if value in {"true", "false"}:
+        return value == "true"
+    raise ValueError("Give true or false.")
+
+
+def _whole_number(value: object) -> int:
+    # bool is an int to Python, and never one to whoever writes `true`.
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TypeError("Give a whole number.")
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("Give a whole number.") from None

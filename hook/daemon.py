@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from hook.errors import Cause, Trouble
 from hook.exit_code import ExitCode
 from hook.queue.entry import Refused, Submitted
-from hook.uploader import stuck
 from nixcache.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from threading import Event
 
-    from hook.queue.entry import Entry
     from hook.queue.queue import Queue
     from hook.report import Report
     from hook.uploader import Uploader
@@ -24,6 +22,7 @@ TICK_SECONDS: Final = 1.0
 """How often the spool is looked at."""
 DRAIN_TICK_SECONDS: Final = 0.25
 """The same, where somebody is waiting for it."""
+_LOOKED_AT: Final = 1000
 ADOPT_SECONDS: Final = 60.0
 """How often roots without an entry are looked for, which costs a look at every root."""
 
@@ -37,7 +36,7 @@ def serve(queue: Queue, uploader: Uploader, *, report: Report, stop: Event) -> E
                     report.problem(f"another uploader works on {queue.state_dir}; stop it first.")
                     return ExitCode.TROUBLE
                 _serve_own(queue, uploader, report, stop)
-        except OSError as error:
+        except (OSError, TransientError) as error:
             report.trouble(_of_disk(error))
             stop.wait(TICK_SECONDS)
     return ExitCode.DONE
@@ -55,10 +54,12 @@ def _serve_own(queue: Queue, uploader: Uploader, report: Report, stop: Event) ->
                 queue.adopt_orphans()
                 adopted_at = time.monotonic()
         except (OSError, TransientError) as error:
-            trouble = _of_disk(error) if isinstance(error, OSError) else error
-        if not stop.is_set():
-            report.trouble(trouble)
-        stop.wait(TICK_SECONDS)
+            trouble = _of_disk(error)
+        if stop.is_set():
+            return
+        report.trouble(trouble)
+        if queue.nudged.wait(TICK_SECONDS):
+            queue.nudged.clear()
 
 
 def drain(
@@ -69,101 +70,111 @@ def drain(
     stop: Event,
     timeout: float,
     only: frozenset[StorePath] | None = None,
-) -> ExitCode:
+) -> ExitCode | None:
     """Upload what is queued and wait for the verdicts, ``timeout`` seconds at most; of ``only`` those, if given.
 
-    Where another uploader owns the queue, it is left to do the work, and followed.
+    ``None``: another uploader owns the queue, and does the work. Raises OSError and :class:`TransientError` where the
+    queue cannot be opened.
     """
-    deadline = time.monotonic() + timeout
-    followed = set(only or ())
-    told = False
-    while True:
-        with queue.owned() as mine:
-            if mine:
-                return _drain_own(queue, uploader, report, stop, deadline, followed, follow_all=only is None)
-        if not told:
-            report.progress(f"another uploader works on {queue.state_dir}; waiting for it")
-            told = True
-        entries, _ = queue.read()
-        if only is None:
-            followed |= _open(entries)
-        if _settled(entries, followed):
-            return _outcome(entries, followed)
-        if (code := _give_up(report, stop, deadline, _awaiting_quorum(entries, followed))) is not None:
-            return code
+    with queue.owned() as mine:
+        return _Drain(queue, uploader, report, stop, timeout, only).run() if mine else None
 
 
-def _drain_own(
-    queue: Queue,
-    uploader: Uploader,
-    report: Report,
-    stop: Event,
-    deadline: float,
-    followed: set[StorePath],
-    *,
-    follow_all: bool,
-) -> ExitCode:
-    queue.adopt_orphans(young=True)
-    while True:
-        try:
-            uploader.take_in()
-            if follow_all:
-                followed |= _open(queue.entries)
-            trouble = uploader.upload_due(all_now=True)
-        except OSError as error:
-            trouble = _of_disk(error)
-        if stop.is_set():
-            return ExitCode.INTERRUPTED
-        if trouble:
-            report.trouble(trouble)
-            return ExitCode.TROUBLE
-        trouble = uploader.poll()
-        report.trouble(trouble)
-        if follow_all:
-            followed |= _open(queue.entries)
-        if _settled(queue.entries, followed) and not queue.has_spooled():
-            return ExitCode.REFUSED if queue.has_set_aside else _outcome(queue.entries, followed)
-        if (code := _give_up(report, stop, deadline, _awaiting_quorum(queue.entries, followed))) is not None:
-            return ExitCode.TROUBLE if trouble else code
+class _Drain:
+    """One run of ``upload --once`` or ``push``."""
 
+    def __init__(
+        self,
+        queue: Queue,
+        uploader: Uploader,
+        report: Report,
+        stop: Event,
+        timeout: float,
+        only: frozenset[StorePath] | None,
+    ) -> None:
+        self._queue = queue
+        self._uploader = uploader
+        self._report = report
+        self._stop = stop
+        self._deadline = time.monotonic() + timeout
+        self._only = only
+        self._refused_before = queue.counts()[Refused.state]
 
-def _of_disk(error: OSError) -> TransientError:
-    place = f" {error.filename}" if error.filename else ""
-    return TransientError(
-        f"The queue cannot be read or written:{place} {error.strerror}.",
-        remedy="Check the free space and the permissions there.",
-    )
+    def run(self) -> ExitCode:
+        """Work until the end."""
+        code = self._run()
+        if code is ExitCode.INTERRUPTED:
+            self._uploader.give_up_parts()
+        return code
 
+    def _run(self) -> ExitCode:
+        self._queue.adopt_orphans(young=True)
+        while True:
+            # Somebody waits for it: nothing stays postponed.
+            self._queue.nudge()
+            try:
+                self._uploader.take_in()
+                trouble = self._uploader.upload_due()
+            except (OSError, TransientError) as error:
+                trouble = _of_disk(error)
+            if self._stop.is_set():
+                return ExitCode.INTERRUPTED
+            if trouble:
+                self._report.trouble(trouble)
+                return ExitCode.TROUBLE
+            trouble = self._uploader.poll()
+            self._report.trouble(trouble)
+            if self._is_settled() and not self._queue.has_spooled():
+                return self._outcome()
+            if time.monotonic() > self._deadline:
+                self._give_up()
+                return ExitCode.TROUBLE if trouble else ExitCode.TIMED_OUT
+            if self._stop.wait(DRAIN_TICK_SECONDS):
+                return ExitCode.INTERRUPTED
 
-def _open(entries: Mapping[StorePath, Entry]) -> set[StorePath]:
-    return {path for path, entry in entries.items() if not isinstance(entry.progress, Refused)}
+    def _is_settled(self) -> bool:
+        """Whether nothing more can become of what is followed without somebody's doing something."""
+        if self._only is not None:
+            entries = self._queue.get_many(self._only).items()
+            going_on = {path for path, entry in entries if not isinstance(entry.progress, Refused)}
+            return not going_on or going_on <= self._queue.blocked()
+        counts = self._queue.counts()
+        open_ = sum(counts.values()) - counts[Refused.state]
+        return not open_ or (counts[Refused.state] > 0 and open_ == len(self._queue.blocked()))
 
+    def _outcome(self) -> ExitCode:
+        if self._queue.has_set_aside:
+            return ExitCode.REFUSED
+        if self._only is not None:
+            return ExitCode.REFUSED if self._queue.get_many(self._only) else ExitCode.DONE
+        counts = self._queue.counts()
+        # Those that were refused before this run are no failure of it; what is left besides waits for a refused one.
+        left = sum(counts.values()) - self._refused_before
+        return ExitCode.REFUSED if left > 0 else ExitCode.DONE
 
-def _settled(entries: Mapping[StorePath, Entry], followed: set[StorePath]) -> bool:
-    """Whether nothing more can become of ``followed`` without somebody's doing something."""
-    return (_open(entries) & followed) <= stuck(entries)
-
-
-def _outcome(entries: Mapping[StorePath, Entry], followed: set[StorePath]) -> ExitCode:
-    return ExitCode.DONE if followed.isdisjoint(entries) else ExitCode.REFUSED
-
-
-def _awaiting_quorum(entries: Mapping[StorePath, Entry], followed: set[StorePath]) -> int:
-    """How many of ``followed`` wait for what other builders do."""
-    progresses = (entry.progress for path, entry in entries.items() if path in followed)
-    return sum(isinstance(progress, Submitted) and progress.quorum is not None for progress in progresses)
-
-
-def _give_up(report: Report, stop: Event, deadline: float, awaiting_quorum: int) -> ExitCode | None:
-    """Wait a little; tell whether waiting any longer is over."""
-    if time.monotonic() > deadline:
-        report.problem(
+    def _give_up(self) -> None:
+        awaiting = self._awaiting_quorum()
+        self._report.problem(
             "no verdict in time; everything is kept in the queue. See `assay status`; "
             + (
-                f"{awaiting_quorum} of the paths await a quorum: have another builder build them"
-                if awaiting_quorum
+                f"{awaiting} of the paths await a quorum: have another builder build them"
+                if awaiting
                 else "is the service running, and may this builder read its results in the ledger bucket?"
             )
         )
-        return ExitCode.TIMED_OUT
-    return ExitCode.INTERRUPTED if stop.wait(DRAIN_TICK_SECONDS) else None
+
+    def _awaiting_quorum(self) -> int:
+        """How many wait for what other builders do; of a long queue, among the first."""
+        entries = self._queue.submitted(_LOOKED_AT) if self._only is None else self._queue.get_many(self._only).values()
+        return sum(isinstance(entry.progress, Submitted) and entry.progress.quorum is not None for entry in entries)
+
+
+def _of_disk(error: OSError | TransientError) -> TransientError:
+    if isinstance(error, TransientError):
+        return error
+    place = f" {error.filename}" if error.filename else ""
+    return Trouble(
+        Cause.MACHINE,
+        f"The queue cannot be read or written:{place} {error.strerror}.",
+        remedy="Check the free space and the permissions there.",
+    )

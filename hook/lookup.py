@@ -6,23 +6,32 @@ and each of them would empty the queue without an upload.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import urllib3
 
-from nixcache.errors import PermanentError, TransientError
+from hook.errors import Cause, Trouble
+from nixcache.errors import PermanentError
 from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
 from protocol.keys import CacheNarInfoKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from nixcache.store_path import StoreDir, StorePath
 
 WORKERS: Final = 16
 """Look-ups at once."""
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 30.0
+_CA_BUNDLES: Final = ("AWS_CA_BUNDLE", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE")
+"""The first that is set counts: one bundle for S3 and the caches, or Nix's own, or OpenSSL's."""
 # S3 answers 403 for what is missing unless the caller may list the bucket, and the public may not.
 _ABSENT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE)
 
@@ -30,21 +39,21 @@ _ABSENT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE)
 class NarInfoLookup:
     """Looks narinfos up in the cache first, and in the upstreams only for what the cache lacks."""
 
-    def __init__(self, cache_url: str, upstreams: tuple[str, ...], store_dir: StoreDir) -> None:
+    def __init__(
+        self,
+        cache_url: str,
+        upstreams: tuple[str, ...],
+        store_dir: StoreDir,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
         self._urls = (cache_url, *upstreams)
         self._store_dir = store_dir
-        self._http = urllib3.PoolManager(
-            maxsize=WORKERS,
-            timeout=urllib3.Timeout(connect=10, read=30),
-            retries=urllib3.Retry(
-                total=3,
-                backoff_factor=0.3,
-                raise_on_status=False,
-                status_forcelist=(429, 500, 502, 503, 504),
-                # An answer that asks to come back in an hour would hold up everything: the queue does the waiting.
-                respect_retry_after_header=False,
-            ),
-        )
+        self._timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
+        self._ca_bundle = _ca_bundle(os.environ)
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
+        self._pools_lock = Lock()
 
     def __enter__(self) -> Self:
         """Keep connections open until the end of the block."""
@@ -52,10 +61,11 @@ class NarInfoLookup:
 
     def __exit__(self, *_: object) -> None:
         """Close them."""
-        self._http.clear()
+        for pool in self._pools.values():
+            pool.clear()
 
     def present(self, paths: Iterable[StorePath]) -> set[StorePath]:
-        """Return those of ``paths`` that are published; raises :class:`TransientError` where that cannot be told."""
+        """Return those of ``paths`` that are published; raises :class:`Trouble` where that cannot be told."""
         missing = set(paths)
         found: set[StorePath] = set()
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -72,25 +82,91 @@ class NarInfoLookup:
         try:
             # no-cache: a remembered 404 here could hide what is published a moment later.
             headers = {"Cache-Control": "no-cache"}
-            with self._http.request("GET", address, headers=headers, preload_content=False) as response:
+            with self._pool(url).request("GET", address, headers=headers, preload_content=False) as response:
                 body = response.read(MAX_NARINFO_SIZE + 1)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise TransientError(
-                f"{address} cannot be reached: {reason}.", remedy="Check the network, and cache_url and upstreams."
+            raise Trouble(
+                Cause.NETWORK, f"{address} cannot be reached: {_sentence(reason)}", remedy=_remedy(reason)
             ) from error
         if response.status == HTTPStatus.OK:
             return self._parse(body, address).store_path == path
         if response.status in _ABSENT:
             return False
-        raise TransientError(f"{address} answered {response.status}.", remedy="Check cache_url and upstreams.")
+        raise Trouble(
+            _cause(response.status), f"{address} answered {response.status}.", remedy="Check cache_url and upstreams."
+        )
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        """Return the connections to ``url``: through the proxy that the environment names for it, or straight."""
+        proxy = _proxy(url)
+        with self._pools_lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = self._new_pool(proxy)
+            return self._pools[proxy]
+
+    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
+        retries = urllib3.Retry(
+            total=3,
+            backoff_factor=0.3,
+            raise_on_status=False,
+            status_forcelist=(429, 500, 502, 503, 504),
+            # An answer that asks to come back in an hour would hold up everything: the queue does the waiting.
+            respect_retry_after_header=False,
+        )
+        if proxy is None:
+            return urllib3.PoolManager(
+                maxsize=WORKERS, timeout=self._timeout, retries=retries, ca_certs=self._ca_bundle
+            )
+        user = urllib3.util.parse_url(proxy).auth
+        return urllib3.ProxyManager(
+            proxy,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=unquote(user)) if user else None,
+            maxsize=WORKERS,
+            timeout=self._timeout,
+            retries=retries,
+            ca_certs=self._ca_bundle,
+        )
 
     def _parse(self, body: bytes, address: str) -> NarInfo:
         """Read what was answered; one of another name is a narinfo, too, but then nobody has the path itself."""
         try:
             return NarInfo.parse(body, self._store_dir)
         except PermanentError as error:
-            raise TransientError(
+            raise Trouble(
+                Cause.NETWORK,
                 f"{address} answered 200, but not with a narinfo: {error.problem}",
                 remedy="Check cache_url and upstreams, and whether a portal or a sign-in page answers in their place.",
             ) from error
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` (either case) name for ``url``."""
+    parts = urlsplit(url)
+    proxies = getproxies_environment()
+    if proxies and proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def _ca_bundle(environ: Mapping[str, str]) -> str | None:
+    return next((environ[name] for name in _CA_BUNDLES if environ.get(name)), None)
+
+
+def _cause(status: int) -> Cause:
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return Cause.THROTTLED
+    return Cause.NETWORK if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Cause.SERVICE
+
+
+def _remedy(reason: object) -> str:
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        return "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        return "Check AWS_CA_BUNDLE, NIX_SSL_CERT_FILE and SSL_CERT_FILE, and this machine's clock."
+    return "Check the network, and cache_url and upstreams."
+
+
+def _sentence(reason: object) -> str:
+    return f"{' '.join(str(reason).split()).rstrip('.')}."

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from hook.errors import BuilderCode
-from nixcache.errors import PermanentError, TransientError
+from hook.errors import BuilderCode, Cause, Trouble
+from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.store_path import StoreDir, StorePath
 
@@ -147,7 +147,8 @@ class NixStore:
             )
         except (FileNotFoundError, PermissionError) as error:
             # Transient: nothing is wrong with what is queued, and it goes on once Nix is found.
-            raise TransientError(
+            raise Trouble(
+                Cause.MACHINE,
                 f"{program} cannot be started from {self._bin_dir or 'PATH'}: {error.strerror}.",
                 remedy="Set nix_bin_dir to the directory that holds Nix's programs.",
             ) from error
@@ -163,8 +164,12 @@ class _CommandFailedError(PermanentError):
         )
 
 
-class DumpFailedError(TransientError):
+class DumpFailedError(Trouble):
     """The dump of one path ended too early although the path is there; it says nothing of other paths."""
+
+    def __init__(self, problem: str, *, remedy: str = "") -> None:
+        """Remember what is wrong, and what to do about it."""
+        super().__init__(Cause.MACHINE, problem, remedy=remedy)
 
 
 def _chunks(process: subprocess.Popen[bytes], full_path: str) -> Iterator[bytes]:

@@ -24,6 +24,8 @@ INDIRECT_ROOTS = "roots"
 LOG_NAME = "hook.log"
 MAX_LOG_SIZE = 1024 * 1024
 """Bytes. A hook that fails at every build of a large closure must not fill the disk with saying so."""
+MAX_LINE_LENGTH = 2000
+"""Characters of one line there: what Nix passes may be a hundred times longer, and comes back in the message."""
 
 _HASH_PART_LENGTH = 32
 _HASH_PART = frozenset("0123456789abcdfghijklmnpqrsvwxyz")
@@ -168,7 +170,7 @@ def sync_directory(path: str) -> None:
 
 def report(state_dir: str, problem: str) -> None:
     """Say ``problem`` on standard error (Nix shows it to whoever builds) and in the log; never raises."""
-    line = f"assay: {problem}".replace("\n", " ")
+    line = f"assay: {problem}".replace("\n", " ")[:MAX_LINE_LENGTH]
     try:
         os.write(2, f"{line}\n".encode(errors="replace"))
     except OSError:

@@ -16,6 +16,12 @@ class Report:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
+    def planned(self, paths: int, size: int) -> None:
+        """Say what lies ahead: so many paths, with so many bytes of NARs in all."""
+
+    def sent(self, size: int) -> None:
+        """Say that so many further bytes of NARs are in staging; from any thread."""
+
     def problem(self, line: str) -> None:
         """Say what is wrong and what to do."""
         sys.stderr.write(f"assay: {' '.join(line.split())}\n")

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Self, overload
@@ -28,6 +29,9 @@ LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 """The account that moto gives to every access key that it made itself."""
+
+MOTO = ("local.moto_process",)
+"""The module that :class:`MotoServer` runs."""
 
 PROJECT_ROOT = Path(__file__).parent.parent
 _STOP_SECONDS = 10
@@ -107,9 +111,13 @@ class Aws:
 class MotoServer:
     """A moto server on loopback, in a process of its own, for the length of a ``with`` block."""
 
-    def __init__(self, *, port: int = 0, log: IO[str] | None = None) -> None:
-        """``port`` 0 takes any free one; ``log`` (default: our standard error) gets what moto has to say."""
+    def __init__(self, *, port: int = 0, process: Sequence[str] = MOTO, log: IO[str] | None = None) -> None:
+        """``port`` 0 takes any free one; ``log`` (default: our standard error) gets what moto has to say.
+
+        ``process`` is the module that serves, and its arguments; the port comes after them.
+        """
         self._port = port
+        self._process_arguments = process
         self._log = log
 
     def __enter__(self) -> Self:
@@ -120,7 +128,7 @@ class MotoServer:
             )
         _refuse_taken_port(self._port)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "local.moto_process", str(self._port)],
+            [sys.executable, "-m", *self._process_arguments, str(self._port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -22,7 +22,7 @@ def main() -> None:
     """Serve until standard input ends."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one line a request would drown everything else
     repair()
-    server = ThreadedMotoServer(LOOPBACK, int(sys.argv[1]), verbose=False)
+    server = ThreadedMotoServer(LOOPBACK, int(sys.argv[-1]), verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)
     sys.stdin.buffer.read()

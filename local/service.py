@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
-from local.aws import REGION, Aws, MotoServer
+from local.aws import MOTO, REGION, Aws, MotoServer
 from local.cache_server import CacheServer
 from local.event_source import EventSource
 from local.function import RUNTIME, ExecutionEnvironment, Report
@@ -70,13 +70,15 @@ class LocalService:
         self._stack = ExitStack()
         self.reports: list[Report] = []
         """What each invocation took, in the order in which they ended."""
+        self.moto_process: Sequence[str] = MOTO
+        """What serves as AWS; another must be set before this is entered."""
 
     def __enter__(self) -> Self:
         """Start everything; raises :class:`nixcache.errors.TransientError` when this machine does not let us."""
         with ExitStack() as stack:
             policy_file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-policy-")), "policy.json")
             policy_file.write_bytes(self._policy.to_json())
-            self._moto = stack.enter_context(MotoServer(port=self._port, log=self._log))
+            self._moto = stack.enter_context(MotoServer(port=self._port, process=self.moto_process, log=self._log))
             self.aws = self._moto.aws
             self.deployment = provision(
                 self.aws,

@@ -11,9 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
-
 from nixcache.errors import Code, PermanentError
 
 if TYPE_CHECKING:
@@ -107,6 +104,10 @@ class PublicKey:
         """Tell whether ``signature`` was made over ``message`` by the secret half of this key (Ed25519, RFC 8032)."""
         if signature.key_name != self.name or len(signature.raw) != SIGNATURE_SIZE:
             return False
+        # Here, not above: a builder reads and writes signatures without checking any, and goes without this package.
+        from nacl.exceptions import BadSignatureError  # noqa: PLC0415
+        from nacl.signing import VerifyKey  # noqa: PLC0415
+
         try:
             VerifyKey(self.raw).verify(message, signature.raw)
         except BadSignatureError:

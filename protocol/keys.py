@@ -15,7 +15,7 @@ from nixcache import nix32
 from nixcache.compression import READABLE, Compression
 from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
-from nixcache.store_path import HASH_PART_LENGTH, HashPart
+from nixcache.store_path import HASH_PART_LENGTH, HashPart, StorePath
 
 NARINFO_SUFFIX: Final = ".narinfo"
 """What the staging bucket's notification filters by."""
@@ -150,6 +150,18 @@ class StagingNarKey:
     def __str__(self) -> str:
         """The key."""
         return f"{self.builder.staging_prefix}{self.file.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class StagingLogKey:
+    """``<builder>/log/<base name of the derivation>`` in the staging bucket, as a binary cache has it."""
+
+    builder: BuilderName
+    deriver: StorePath
+
+    def __str__(self) -> str:
+        """The key."""
+        return f"{self.builder.staging_prefix}log/{self.deriver.base_name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
-from hook.errors import BuilderCode
+from hook.errors import BuilderCode, Cause
 from nixcache.errors import PermanentError
 from nixcache.store_path import StorePath
 from protocol.verdicts import AwaitingQuorum
@@ -22,13 +21,15 @@ SCHEMA: Final = 1
 class Queued:
     """To be uploaded, not before ``next_attempt_at`` (seconds since the epoch).
 
-    ``problem`` ended the last of ``tries`` in vain; ``uploads`` counts submissions that the service could not find.
+    ``problem`` ended the last of ``tries`` in vain, and ``cause`` is what kind of problem that was; ``uploads`` counts
+    submissions that the service could not find.
     """
 
     state: ClassVar = "queued"
     tries: int = 0
     next_attempt_at: float = 0
     problem: str = ""
+    cause: Cause | None = None
     uploads: int = 0
 
 
@@ -75,24 +76,26 @@ class Entry:
     progress: Progress
 
     def document(self, store_dir: StoreDir) -> dict[str, Any]:
-        """Return the entry as plain data: its file's contents, and what ``assay status --json`` shows of it."""
+        """Return the entry as plain data: what ``assay status --json`` shows of it."""
         return {
             "schema": SCHEMA,
             "storePath": store_dir.render(self.path),
             "queuedAt": self.queued_at,
             "state": self.progress.state,
-            **_details(self.progress),
+            **details(self.progress),
         }
 
     @classmethod
-    def parse(cls, data: bytes, store_dir: StoreDir) -> Entry:
-        """Read an entry's file; raises :class:`PermanentError` (``queue-entry-malformed``)."""
+    def parse(cls, document: object, store_dir: StoreDir) -> Entry:
+        """Read a document; raises :class:`PermanentError` (``queue-entry-malformed``)."""
         try:
-            document = json.loads(data)
-            if document["schema"] == SCHEMA:
+            if not isinstance(document, dict):
+                problem = "it is no object"
+            elif document["schema"] == SCHEMA:
                 path = store_dir.parse(document["storePath"])
                 return cls(path, float(document["queuedAt"]), _progress(document))
-            problem = f"its schema is {document['schema']!r}, this version reads {SCHEMA}"
+            else:
+                problem = f"its schema is {document['schema']!r}, this version reads {SCHEMA}"
         # OverflowError: of int(), for JSON's Infinity.
         except (
             ValueError,
@@ -111,13 +114,15 @@ class Entry:
         )
 
 
-def _details(progress: Progress) -> dict[str, Any]:
+def details(progress: Progress) -> dict[str, Any]:
+    """Return the fields that only entries in this state have."""
     match progress:
         case Queued():
             return {
                 "tries": progress.tries,
                 "nextAttemptAt": progress.next_attempt_at,
                 "problem": progress.problem,
+                "cause": progress.cause,
                 "uploads": progress.uploads,
             }
         case Submitted():
@@ -140,6 +145,7 @@ def _progress(document: dict[str, Any]) -> Progress:
                 tries=int(document["tries"]),
                 next_attempt_at=float(document["nextAttemptAt"]),
                 problem=str(document["problem"]),
+                cause=None if document["cause"] is None else Cause(document["cause"]),
                 uploads=int(document["uploads"]),
             )
         case Submitted.state:
@@ -149,7 +155,7 @@ def _progress(document: dict[str, Any]) -> Progress:
                 since=float(document["since"]),
                 uploads=int(document["uploads"]),
                 waits_for=tuple(map(StorePath.from_base_name, document["waitsFor"])),
-                quorum=_quorum(document.get("quorum")),  # entries of before there were quorums have none
+                quorum=_quorum(document["quorum"]),
             )
         case Refused.state:
             return Refused(code=str(document["code"]), problem=str(document["problem"]), since=float(document["since"]))

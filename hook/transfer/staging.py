@@ -1,31 +1,35 @@
-"""The staging bucket: one PUT for what is small, a multipart upload for what is not, nothing left over on failure."""
+"""The staging bucket, call by call: what S3 answers is believed only if it says what S3 says."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from base64 import b64encode
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from hook.aws import aws_trouble
-from nixcache.errors import TransientError
+from hook.errors import Cause, Trouble
+from hook.transfer.multipart import Part
+from hook.transfer.pace import PacedBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from typing import IO
 
+    from botocore.awsrequest import AWSPreparedRequest
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
-    from protocol.keys import StagingNarInfoKey, StagingNarKey
+    from hook.transfer.pace import Pace
+    from protocol.keys import StagingNarInfoKey
 
-PART_SIZE: Final = 8 * 1024 * 1024
-"""Bytes. S3 takes at most 10,000 parts, so this reaches 78 GiB, beyond any NAR that a service accepts."""
 NAR_CONTENT_TYPE: Final = "application/x-nix-nar"
 NARINFO_CONTENT_TYPE: Final = "text/x-nix-narinfo"
+LOG_CONTENT_TYPE: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,69 +40,136 @@ class Staged:
     at: datetime
 
 
-class Staging:
-    """Writes below this builder's prefix, which is all that its role can do."""
+class UploadGoneError(Exception):
+    """The bucket knows the multipart upload no more: it was aborted by a lifecycle rule, or completed long ago."""
 
-    def __init__(self, client: S3Client, bucket: str, *, part_size: int = PART_SIZE) -> None:
+
+class Staging:
+    """Writes below this builder's prefix, which is all that its role can do. All methods raise :class:`Trouble`.
+
+    Each body goes with its SHA-256, which S3 checks; for parts AWS wants the algorithm named when the upload is begun
+    and the checksums repeated when it is completed.
+    """
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
-        self._part_size = part_size
 
-    def put_nar(self, key: StagingNarKey, pieces: Iterable[bytes]) -> None:
-        """Upload ``pieces`` in constant memory; whatever they raise ends the upload without a trace."""
-        parts = _parts(pieces, self._part_size)
-        first, second = next(parts, b""), next(parts, None)
-        with aws_trouble(f"The NAR cannot be put into s3://{self._bucket}"):
-            if second is None:
-                self._client.put_object(Bucket=self._bucket, Key=str(key), Body=first, ContentType=NAR_CONTENT_TYPE)
-            else:
-                self._put_multipart(str(key), chain((first, second), parts))
+    def keep_pace(self, pace: Pace) -> None:
+        """Send every body from now on as ``pace`` lets it go."""
 
-    def put_narinfo(self, key: StagingNarInfoKey, data: bytes) -> Staged:
+        def paced(request: AWSPreparedRequest, **_: object) -> None:
+            # Here and not as the call's argument: boto3 reads a body for its signature before it sends it, and asks
+            # the server for leave to send (Expect) whatever is not plain bytes.
+            if isinstance(request.body, (bytes, bytearray)):
+                request.body = cast("IO[bytes]", PacedBody(request.body, pace))
+
+        self._client.meta.events.register("before-send.s3", paced)
+
+    def put(self, key: str, data: bytes | bytearray, *, sha256: bytes, content_type: str, encoding: str = "") -> Staged:
+        """Upload an object in one request."""
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "Body": _body(data),
+            "ChecksumSHA256": b64encode(sha256).decode(),
+            "ContentType": content_type,
+        }
+        if encoding:
+            request["ContentEncoding"] = encoding
+        with self._trouble("The object cannot be put into"):
+            answer = self._client.put_object(**request)
+        self._expect(answer.get("ETag"), "an entity tag")
+        return Staged(self._versioned(answer.get("VersionId")), _date(answer["ResponseMetadata"]["HTTPHeaders"]))
+
+    def put_narinfo(self, key: StagingNarInfoKey, data: bytes, *, sha256: bytes) -> Staged:
         """Upload a narinfo, which submits it."""
-        with aws_trouble(f"The narinfo cannot be put into s3://{self._bucket}"):
-            response = self._client.put_object(
-                Bucket=self._bucket, Key=str(key), Body=data, ContentType=NARINFO_CONTENT_TYPE
-            )
-        version_id = response.get("VersionId")
-        if not version_id:
-            raise TransientError(
-                f"The bucket {self._bucket} keeps no versions, so no verdict can name this submission.",
-                remedy="Check staging_bucket: Assay's own staging bucket has versioning enabled.",
-            )
-        return Staged(version_id, _date(response["ResponseMetadata"]["HTTPHeaders"]))
+        return self.put(str(key), data, sha256=sha256, content_type=NARINFO_CONTENT_TYPE)
 
-    def _put_multipart(self, key: str, parts: Iterable[bytes]) -> None:
-        upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=NAR_CONTENT_TYPE)
-        upload_id = upload["UploadId"]
+    def begin(self, key: str) -> str:
+        """Begin a multipart upload of a NAR and return its id."""
+        with self._trouble("A multipart upload cannot be begun in"):
+            answer = self._client.create_multipart_upload(
+                Bucket=self._bucket, Key=key, ContentType=NAR_CONTENT_TYPE, ChecksumAlgorithm="SHA256"
+            )
+        return self._expect(answer.get("UploadId"), "an upload id")
+
+    def put_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray, *, sha256: bytes) -> Part:
+        """Upload one part; raises :class:`UploadGoneError`."""
+        with self._trouble("A part of a NAR cannot be put into"):
+            answer = self._client.upload_part(
+                Bucket=self._bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=_body(data),
+                ChecksumSHA256=b64encode(sha256).decode(),
+            )
+        return Part(sha256, len(data), self._expect(answer.get("ETag"), "an entity tag"))
+
+    def complete(self, key: str, upload_id: str, parts: Mapping[int, Part]) -> None:
+        """Make an object of ``parts``; raises :class:`UploadGoneError`."""
+        with self._trouble("The parts of a NAR cannot be put together in"):
+            answer = self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={
+                    "Parts": [
+                        {
+                            "PartNumber": number,
+                            "ETag": part.etag,
+                            "ChecksumSHA256": b64encode(part.sha256).decode(),
+                        }
+                        for number, part in sorted(parts.items())
+                    ]
+                },
+            )
+        self._expect(answer.get("ETag"), "an entity tag")
+        self._versioned(answer.get("VersionId"))
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Give a multipart upload up; one that is gone is none."""
         try:
-            completed: list[CompletedPartTypeDef] = []
-            for number, part in enumerate(parts, start=1):
-                answer = self._client.upload_part(
-                    Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=part
-                )
-                completed.append({"PartNumber": number, "ETag": answer["ETag"]})
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": completed}
-            )
-        except BaseException:
-            # Also for Ctrl-C: parts of an upload that nobody completes are invisible, and paid for. Where not even this
-            # works, the first error is the one to tell, and the bucket's lifecycle rule clears up.
-            with suppress(ClientError, BotoCoreError):
+            with self._trouble("A multipart upload cannot be given up in"):
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
-            raise
+        except UploadGoneError:
+            return
+
+    @contextmanager
+    def _trouble(self, doing: str) -> Iterator[None]:
+        with aws_trouble(f"{doing} s3://{self._bucket}"):
+            try:
+                yield
+            except ClientError as error:
+                if error.response["Error"].get("Code") == "NoSuchUpload":
+                    raise UploadGoneError from error
+                raise
+
+    def _expect(self, value: str | None, what: str) -> str:
+        """Return ``value``. A portal or a proxy that answers 200 in the bucket's place does not know what S3 says."""
+        if not value:
+            raise Trouble(
+                Cause.NETWORK,
+                f"Something answered 200 for s3://{self._bucket}, but without {what}, which S3 never leaves out.",
+                remedy="Check whether a portal, a proxy or another AWS_ENDPOINT_URL answers in its place.",
+            )
+        return value
+
+    def _versioned(self, version_id: str | None) -> str:
+        if not version_id:
+            raise Trouble(
+                Cause.SERVICE,
+                f"The bucket {self._bucket} keeps no versions, so no verdict can name a submission in it.",
+                remedy="Check staging_bucket: Assay's own staging bucket has versioning enabled. Or check whether"
+                " something else answers in its place.",
+            )
+        return version_id
 
 
-def _parts(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Regroup ``pieces`` into parts of exactly ``size`` bytes, the last one smaller."""
-    buffer = bytearray()
-    for piece in pieces:
-        buffer += piece
-        while len(buffer) >= size:
-            yield bytes(buffer[:size])
-            del buffer[:size]
-    if buffer:
-        yield bytes(buffer)
+def _body(data: bytes | bytearray) -> bytes:
+    """Say what boto3 takes although its types do not; a copy would double what a part takes."""
+    return cast("bytes", data)
 
 
 def _date(headers: Mapping[str, str]) -> datetime:

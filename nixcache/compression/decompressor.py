@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from nixcache.compression.br import BR
 from nixcache.compression.bzip2 import BZIP2
 from nixcache.compression.codec import FrameFormat
 from nixcache.compression.frames import MAX_PIECE_SIZE, Frames
@@ -20,9 +19,8 @@ _FORMATS: Final[dict[Compression, FrameFormat]] = {
     Compression.XZ: XZ,
     Compression.BZIP2: BZIP2,
     Compression.GZIP: GZIP,
-    Compression.BR: BR,
 }
-READABLE: Final = (Compression.NONE, *_FORMATS)
+READABLE: Final = (Compression.NONE, *_FORMATS, Compression.BR)
 """The methods that a NAR can be submitted in."""
 
 
@@ -43,6 +41,11 @@ def decompressor(compression: Compression) -> Decompressor:
     """Return a fresh decompressor; raises :class:`PermanentError` (``compression-unsupported``)."""
     if compression is Compression.NONE:
         return _Identity()
+    if compression is Compression.BR:
+        # Here, not above: a builder reads no compressed NAR, and goes without the package that this one needs.
+        from nixcache.compression.br import BR  # noqa: PLC0415
+
+        return Frames(BR)
     form = _FORMATS.get(compression)
     if form is None:
         raise PermanentError(

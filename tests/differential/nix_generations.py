@@ -50,10 +50,12 @@ class Generation:
 
 def generations() -> list[Generation]:
     """Return what has been fetched, oldest first; raises FileNotFoundError if one is missing."""
-    return [
-        Generation((DIRECTORY / suite / "version").read_text(encoding="ascii").strip(), DIRECTORY / suite / "bin")
-        for suite in SUITES
-    ]
+    return [_generation(suite) for suite in SUITES]
+
+
+def available() -> list[Generation]:
+    """Return those that have been fetched, oldest first."""
+    return [_generation(suite) for suite in SUITES if (DIRECTORY / suite / "version").exists()]
 
 
 def fetch(suite: str) -> None:
@@ -73,6 +75,11 @@ def fetch(suite: str) -> None:
     answer = subprocess.run([home / "bin" / "nix", "--version"], capture_output=True, check=True)
     # Last of all: it tells that everything before it is whole.
     (home / "version").write_bytes(answer.stdout.split()[-1] + b"\n")
+
+
+def _generation(suite: str) -> Generation:
+    home = DIRECTORY / suite
+    return Generation((home / "version").read_text(encoding="ascii").strip(), home / "bin")
 
 
 def _download(suite: str, scratch: Path) -> list[Path]:

@@ -12,8 +12,7 @@ import pytest
 
 from hook.cli import main
 from hook.queue.entry import Entry
-from hook.queue.queue import Queue
-from hook.report import Report
+from hook.queue.view import QueueView
 from local.aws import UNCHECKED
 from nixcache.store_path import StorePath
 from tests.hook.nix import Nix
@@ -88,6 +87,6 @@ class Builder:
 
     def entries(self) -> dict[StorePath, Entry]:
         """Return what is queued, the spool included."""
-        entries, unreadable = Queue(self.state_dir, self.nix.store_dir, report=Report()).read()
-        assert not unreadable
-        return entries
+        overview = QueueView(self.state_dir, self.nix.store_dir).overview(limit=10_000)
+        assert not overview.set_aside
+        return {entry.path: entry for entry in overview.entries}

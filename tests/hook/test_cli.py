@@ -361,7 +361,7 @@ def test_a_corrupt_path_is_one_line_and_what_needs_it_is_not_uploaded(builder: B
     assert ended.code == ExitCode.REFUSED
     assert f"rejected {low.base_name}: path-corrupt: " in ended.err
     assert f"it needs {low.base_name}, which cannot be uploaded" in ended.err
-    assert service.staged() == []
+    assert not [key for key in service.staged() if key.endswith(".narinfo")]
     assert all(isinstance(builder.entries()[path].progress, Refused) for path in (low, middle, dev, top))
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hook.config import DEFAULT_ZSTD_LEVEL, machine_config, uploader_config
+from hook.config import MIN_BYTES_PER_SECOND, machine_config, uploader_config
 from hook.errors import BuilderCode
+from hook.transfer.packing import Packing
+from nixcache.compression import Compression
 from nixcache.errors import PermanentError
 
 _WHOLE = """\
@@ -29,7 +31,10 @@ def test_four_keys_are_enough(tmp_path: Path) -> None:
     assert str(config.builder) == "ci-1"
     assert (config.staging_bucket, config.ledger_bucket) == ("assay-staging-1", "assay-ledger-1")
     assert config.cache_url == "https://cache.example.org"
-    assert (config.upstreams, config.zstd_level) == ((), DEFAULT_ZSTD_LEVEL)
+    assert config.upstreams == ()
+    assert config.compression == Packing(Compression.ZSTD, 3)
+    assert config.max_bytes_per_second is None
+    assert config.build_logs is False
     assert config.machine.state_dir == Path("/var/lib/assay")
     assert config.machine.nix_bin_dir is None
     assert config.machine.store_dir.path == "/nix/store"
@@ -40,11 +45,16 @@ def test_every_other_key(tmp_path: Path) -> None:
 upstreams = ["https://cache.nixos.org/", "http://10.0.0.1:5000/x"]
 state_dir = "/srv/assay"
 nix_bin_dir = "/usr/bin"
-zstd_level = 19
+compression = "zstd"
+compression_level = 19
+max_bytes_per_second = 5000000
+build_logs = true
 """
     config = uploader_config({**_file(tmp_path, _WHOLE + more), "NIX_STORE_DIR": "/srv/store"})
     assert config.upstreams == ("https://cache.nixos.org", "http://10.0.0.1:5000/x")
-    assert config.zstd_level == 19
+    assert config.compression == Packing(Compression.ZSTD, 19)
+    assert config.max_bytes_per_second == 5_000_000
+    assert config.build_logs is True
     assert config.machine.state_dir == Path("/srv/assay")
     assert config.machine.nix_bin_dir == Path("/usr/bin")
     assert config.machine.store_dir.path == "/srv/store"
@@ -58,12 +68,27 @@ def test_the_environment_wins_over_the_file_and_is_enough_alone(tmp_path: Path) 
         "ASSAY_CACHE_URL": "http://127.0.0.1:8080",
         "ASSAY_UPSTREAMS": "https://a.example https://b.example",
         "ASSAY_STATE_DIR": "/srv/ci",
-        "ASSAY_ZSTD_LEVEL": "1",
+        "ASSAY_COMPRESSION": "xz",
+        "ASSAY_COMPRESSION_LEVEL": "0",
+        "ASSAY_MAX_BYTES_PER_SECOND": "125000",
+        "ASSAY_BUILD_LOGS": "true",
     }
     alone = uploader_config(variables)
     assert alone == uploader_config({**_file(tmp_path, _WHOLE), **variables})
     assert alone.upstreams == ("https://a.example", "https://b.example")
-    assert alone.zstd_level == 1
+    assert alone.compression == Packing(Compression.XZ, 0)
+    assert (alone.max_bytes_per_second, alone.build_logs) == (125_000, True)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("false", False), ("true", True)])
+def test_a_switch_is_a_word_in_the_environment(tmp_path: Path, value: str, *, expected: bool) -> None:
+    assert uploader_config({**_file(tmp_path, _WHOLE), "ASSAY_BUILD_LOGS": value}).build_logs is expected
+
+
+@pytest.mark.parametrize(("name", "level"), [("zstd", 3), ("xz", 6), ("none", 0)])
+def test_a_compression_alone_takes_its_own_usual_level(tmp_path: Path, name: str, level: int) -> None:
+    config = uploader_config(_file(tmp_path, f'{_WHOLE}compression = "{name}"\n'))
+    assert config.compression == Packing(Compression(name), level)
 
 
 def test_an_empty_variable_is_an_absent_one(tmp_path: Path) -> None:
@@ -86,10 +111,21 @@ def test_commands_that_need_no_service_need_no_configuration() -> None:
         ('upstreams = ["cache.nixos.org"]', "upstreams"),
         ("upstreams = 3", "upstreams"),
         ('state_dir = "assay"', "state_dir"),
-        ("zstd_level = 20", "zstd_level"),
-        ("zstd_level = true", "zstd_level"),
-        ('zstd_level = "best"', "zstd_level"),
-        ("zstd_level = 3.5", "zstd_level"),
+        ("compression_level = 20", "compression_level"),
+        ("compression_level = 0", "compression_level"),
+        ("compression_level = true", "compression_level"),
+        ('compression_level = "best"', "compression_level"),
+        ("compression_level = 3.5", "compression_level"),
+        ('compression = "xz"\ncompression_level = 10', "compression_level"),
+        ('compression = "none"\ncompression_level = 3', "compression_level"),
+        ('compression = "bzip2"', "compression"),
+        ("compression = 3", "compression"),
+        (f"max_bytes_per_second = {MIN_BYTES_PER_SECOND - 1}", "max_bytes_per_second"),
+        ('max_bytes_per_second = "1M"', "max_bytes_per_second"),
+        ("max_bytes_per_second = 1e9", "max_bytes_per_second"),
+        ('build_logs = "yes"', "build_logs"),
+        ("build_logs = 1", "build_logs"),
+        ("zstd_level = 3", "zstd_level"),
         ('stagingBucket = "x"', "stagingBucket"),
     ],
 )

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from hook.lookup import NarInfoLookup
+from hook.errors import Cause, Trouble
+from hook.lookup import NarInfoLookup, _ca_bundle
 from nixcache.errors import TransientError
 from nixcache.narinfo import MAX_NARINFO_SIZE
 from nixcache.store_path import NIX_STORE, StorePath
@@ -29,14 +30,19 @@ def _narinfo(path: StorePath) -> bytes:
 class _Cache:
     """Answers with what ``statuses`` says of a path (404 by default), 200 with ``body`` or its narinfo, and counts."""
 
-    def __init__(self, statuses: dict[StorePath, list[int]], body: bytes | None) -> None:
+    def __init__(
+        self, statuses: dict[StorePath, list[int]], body: bytes | None, proxied: dict[str, tuple[StorePath, list[int]]]
+    ) -> None:
         self.asked: Counter[str] = Counter()
+        self.authorized: set[str | None] = set()
         by_name = {f"/sub/{path.hash_part}.narinfo": (path, list(answers)) for path, answers in statuses.items()}
+        by_name |= proxied
         cache = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 cache.asked[self.path] += 1
+                cache.authorized.add(self.headers["Proxy-Authorization"])
                 path, answers = by_name.get(self.path, (PATHS[0], [404]))
                 status = answers[0] if len(answers) == 1 else answers.pop(0)
                 self.send_response(status)
@@ -55,8 +61,13 @@ class _Cache:
 
 
 @contextmanager
-def _serving(statuses: dict[StorePath, list[int]], *, body: bytes | None = None) -> Iterator[_Cache]:
-    cache = _Cache(statuses, body)
+def _serving(
+    statuses: dict[StorePath, list[int]],
+    *,
+    body: bytes | None = None,
+    proxied: dict[str, tuple[StorePath, list[int]]] | None = None,
+) -> Iterator[_Cache]:
+    cache = _Cache(statuses, body, proxied or {})
     thread = threading.Thread(target=cache.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -151,6 +162,72 @@ def test_a_cache_that_cannot_be_reached_is_one_line_with_its_address() -> None:
     assert url in caught.value.problem
     assert "refused" in caught.value.problem
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [
+        (429, Cause.THROTTLED),
+        (503, Cause.THROTTLED),
+        (500, Cause.NETWORK),
+        (502, Cause.NETWORK),
+        (400, Cause.SERVICE),
+        (401, Cause.SERVICE),
+    ],
+)
+def test_trouble_says_how_long_to_wait(status: int, cause: Cause) -> None:
+    with _serving({PATHS[0]: [status]}) as cache, pytest.raises(Trouble) as caught:
+        _present(cache.url, paths=PATHS[:1])
+    assert caught.value.cause is cause
+
+
+def test_a_cache_that_hangs_is_trouble_in_bounded_time() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            NarInfoLookup(url, (), NIX_STORE, read_seconds=0.05) as lookup,
+            pytest.raises(Trouble, match="timed out") as caught,
+        ):
+            lookup.present(PATHS[:1])
+    assert caught.value.cause is Cause.NETWORK
+
+
+def test_a_look_up_goes_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy here answers by itself; an address that no name server knows shows that it was asked."""
+    url = f"http://cache.invalid/sub/{PATHS[0].hash_part}.narinfo"
+    with _serving({}, proxied={url: (PATHS[0], [200])}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/sub").replace("//", "//user:p%40ss@"))
+        assert _present("http://cache.invalid/sub", paths=PATHS[:1]) == {PATHS[0]}
+        assert proxy.asked == {url: 1}
+        assert proxy.authorized == {"Basic dXNlcjpwQHNz"}
+
+
+def test_no_proxy_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with _serving({PATHS[0]: [200]}) as cache:
+        assert _present(cache.url, paths=PATHS[:1]) == {PATHS[0]}
+
+
+def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(Trouble) as caught:
+            _present("http://cache.invalid", paths=PATHS[:1])
+    assert caught.value.cause is Cause.NETWORK
+    assert "HTTP_PROXY" in caught.value.remedy
+
+
+def test_a_ca_bundle_is_taken_from_whoever_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_CA_BUNDLE", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert _ca_bundle({}) is None
+    assert _ca_bundle({"SSL_CERT_FILE": "ssl"}) == "ssl"
+    assert _ca_bundle({"SSL_CERT_FILE": "ssl", "NIX_SSL_CERT_FILE": "nix"}) == "nix"
+    assert _ca_bundle({"AWS_CA_BUNDLE": "aws", "NIX_SSL_CERT_FILE": "nix"}) == "aws"
 
 
 def test_nothing_is_asked_about_nothing() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hook.errors import BuilderCode
-from hook.nix_store import NixStore
-from nixcache.errors import PermanentError, TransientError
+from hook.errors import BuilderCode, Cause, Trouble
+from hook.nix_store import DumpFailedError, NixStore
+from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.store_path import NIX_STORE, StoreDir, StorePath
 from tests.hook.nix import FLOATING, Nix, derivation
@@ -94,8 +94,9 @@ def test_i9_a_dump_that_is_killed_is_trouble_and_never_the_path_s_fault(nix: Nix
         next(chunks)
         (child,) = _children()
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(TransientError, match="exit code -9"):
+        with pytest.raises(DumpFailedError, match="exit code -9") as caught:
             list(chunks)
+    assert caught.value.cause is Cause.MACHINE
 
 
 def test_a_dump_that_fails_for_another_reason_says_what_nix_said(nix: Nix) -> None:
@@ -104,7 +105,7 @@ def test_a_dump_that_fails_for_another_reason_says_what_nix_said(nix: Nix) -> No
     full = Path(nix.full(path))
     full.unlink()
     os.mknod(full, 0o140644)
-    with NixStore(nix.store_dir).dump(path) as chunks, pytest.raises(TransientError, match="unsupported type"):
+    with NixStore(nix.store_dir).dump(path) as chunks, pytest.raises(DumpFailedError, match="unsupported type"):
         list(chunks)
 
 
@@ -122,8 +123,9 @@ def _children() -> list[int]:
 
 
 def test_nix_that_is_not_there_is_trouble_that_may_pass(tmp_path: Path) -> None:
-    with pytest.raises(TransientError, match="cannot be started") as caught:
+    with pytest.raises(Trouble, match="cannot be started") as caught:
         NixStore(NIX_STORE, bin_dir=tmp_path).infos([GONE])
+    assert caught.value.cause is Cause.MACHINE
     assert "nix_bin_dir" in caught.value.remedy
 
 

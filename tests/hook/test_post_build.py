@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from hook import post_build
-from hook.post_build import LOG_NAME, MAX_LOG_SIZE, SPOOL_NEW, SPOOL_TMP, gc_roots_dir
+from hook.post_build import LOG_NAME, MAX_LINE_LENGTH, MAX_LOG_SIZE, SPOOL_NEW, SPOOL_TMP, gc_roots_dir
 from hook.queue import spool
+from hook.queue.queue import Queue
+from hook.report import Report
 from nixcache.store_path import StoreDir, StorePath
 from tests.hook.builder import Builder
 from tests.hook.nix import FLOATING, Nix, derivation
@@ -329,6 +331,45 @@ def test_a_hook_that_always_fails_does_not_fill_the_disk_with_saying_so(tmp_path
         assert _run_hook(tmp_path).returncode == 0
     assert log.stat().st_size < 1000
     assert (tmp_path / f"{LOG_NAME}.old").stat().st_size < MAX_LOG_SIZE + 1000
+
+
+def test_one_line_of_the_log_is_bounded_whatever_the_hook_was_given(tmp_path: Path) -> None:
+    ended = _run_hook(tmp_path, DRV_PATH=f"{_STORE_PATH}.drv", OUT_PATHS="x" * 100_000)
+    assert (ended.returncode, ended.stderr.count("\n")) == (0, 1)
+    assert len(ended.stderr) <= MAX_LINE_LENGTH + 1
+    assert (tmp_path / LOG_NAME).stat().st_size < MAX_LINE_LENGTH + 100
+
+
+@pytest.mark.parametrize("out_paths", [_STORE_PATH, ""])
+def test_i9_a_hook_with_nothing_to_read_from_or_write_to_does_its_work(tmp_path: Path, out_paths: str) -> None:
+    """What it opens then gets the numbers of the standard streams."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", *_HOOK],
+        env={
+            "PATH": "/nonexistent",
+            "ASSAY_STATE_DIR": str(tmp_path),
+            "NIX_STATE_DIR": str(tmp_path / "nix"),
+            "DRV_PATH": f"{_STORE_PATH}.drv",
+            "OUT_PATHS": out_paths,
+        },
+        check=False,
+    )
+    assert ended.returncode == 0
+    (entry,) = _spooled(tmp_path, StoreDir("/nix/store"))
+    assert [path.name for path in entry.paths] == (["x"] if out_paths else [])
+
+
+def test_the_same_path_built_again_is_queued_once_more_and_is_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`nix-build --check` runs the hook again since Nix 2.33."""
+    for _ in range(2):
+        assert _run_hook(tmp_path, DRV_PATH=f"{_STORE_PATH}.drv", OUT_PATHS=_STORE_PATH).stderr == ""
+    queue = Queue(tmp_path, StoreDir("/nix/store"), report=Report())
+    with queue.owned():
+        monkeypatch.setattr(queue, "root", lambda _: None)  # there is no such path
+        assert queue.take_in(lambda _: []) == 2
+        assert queue.counts()["queued"] == 1
 
 
 def test_the_log_is_not_written_through_a_symlink(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -12,15 +12,22 @@ from threading import Event
 import pytest
 
 from hook import gc_roots
+from hook.backoff import PATIENCE
+from hook.errors import Cause
 from hook.lookup import NarInfoLookup
 from hook.nix_store import NixStore
-from hook.queue.entry import Entry, Queued, Submitted
+from hook.queue.entry import Entry, Progress, Queued, Submitted
 from hook.queue.queue import Queue
 from hook.report import Report
+from hook.transfer.budget import Budget
+from hook.transfer.packing import Packing
 from hook.transfer.staging import Staging
-from hook.uploader import FIRST_DELAY, MAX_DELAY, SUPERSEDED_SECONDS, Ports, Uploader
+from hook.transfer.transfer import Transfer
+from hook.uploader import Ports, Uploader
+from hook.verdict_watch import MOST_BETWEEN, SUPERSEDED_SECONDS
 from hook.verdicts import Ledger
 from hook.wording import NAMED_AT_MOST
+from nixcache.compression import Compression
 from nixcache.errors import TransientError
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.store_path import StorePath
@@ -52,20 +59,44 @@ def uploader(queue: Queue, service: Service, lookup: NarInfoLookup) -> Uploader:
     return _uploader(queue, service, lookup, service.staging)
 
 
-def _uploader(queue: Queue, service: Service, lookup: NarInfoLookup, bucket: str) -> Uploader:
+def _uploader(
+    queue: Queue,
+    service: Service,
+    lookup: NarInfoLookup,
+    bucket: str,
+    *,
+    level: int = 3,
+    now: Callable[[], float] = time.time,
+) -> Uploader:
+    nix_store, report, stop = NixStore(queue.store_dir), Report(), Event()
     ports = Ports(
         queue=queue,
-        nix_store=NixStore(queue.store_dir),
+        nix_store=nix_store,
         lookup=lookup,
-        staging=Staging(service.s3, bucket),
+        transfer=Transfer(
+            nix_store=nix_store,
+            staging=Staging(service.s3, bucket),
+            builder=BUILDER,
+            compression=Packing(Compression.ZSTD, level),
+            multiparts=queue.multiparts,
+            budget=Budget(),
+            stop=stop,
+            sent=report.sent,
+        ),
         ledger=Ledger(service.s3, service.ledger, BUILDER),
     )
-    return Uploader(ports, builder=BUILDER, zstd_level=3, report=Report(), stop=Event())
+    return Uploader(ports, report=report, stop=stop, now=now)
+
+
+def _progress(queue: Queue, path: StorePath) -> Progress:
+    entry = queue.get(path)
+    assert entry
+    return entry.progress
 
 
 def _poll(uploader: Uploader) -> TransientError | None:
     """Poll as if long had passed since the last time: how long a slow machine takes must not decide."""
-    uploader._asked_at.clear()
+    uploader._watch._asked_at = {entry.path: float("-inf") for entry in uploader._queue.submitted(100)}
     return uploader.poll()
 
 
@@ -81,19 +112,22 @@ def test_trouble_postpones_ever_longer_with_jitter_and_never_for_ever(
     queue: Queue, service: Service, lookup: NarInfoLookup, nix: Nix
 ) -> None:
     path = nix.add("file", b"data")
-    uploader = _uploader(queue, service, lookup, "no-such-bucket")
+    now = 1_000_000.0
+    uploader = _uploader(queue, service, lookup, "no-such-bucket", now=lambda: now)
     queue.save(Entry(path, 0.0, Queued()))
     delays = []
-    for tries in range(1, 13):
-        before = time.time()
-        assert isinstance(uploader.upload_due(all_now=True), TransientError)
-        progress = queue.entries[path].progress
+    for tries in range(1, 10):
+        assert isinstance(uploader.upload_due(), TransientError)
+        progress = _progress(queue, path)
         assert isinstance(progress, Queued)
-        assert progress.tries == tries
-        delays.append(progress.next_attempt_at - before)
-    assert FIRST_DELAY / 2 <= delays[0] <= FIRST_DELAY + 1
-    assert MAX_DELAY / 2 <= delays[-1] <= MAX_DELAY + 1
-    assert max(delays[-4:]) - min(delays[-4:]) > 1, "not in step"
+        assert (progress.tries, progress.cause) == (tries, Cause.SERVICE)
+        delays.append(progress.next_attempt_at - now)
+        assert uploader.upload_due() is None, "not before its time"
+        now = progress.next_attempt_at
+    first, most = PATIENCE[Cause.SERVICE]
+    assert first / 2 <= delays[0] <= first
+    assert all(most / 2 <= delay <= most for delay in delays[-4:])
+    assert len(set(delays[-4:])) == 4, "not in step"
 
 
 def test_what_is_postponed_is_left_alone_until_it_is_due(queue: Queue, uploader: Uploader, nix: Nix) -> None:
@@ -103,26 +137,30 @@ def test_what_is_postponed_is_left_alone_until_it_is_due(queue: Queue, uploader:
     # Postponed by an hour: nothing is, so the clock was an hour fast then.
     queue.save(Entry(from_the_future, 0.0, Queued(tries=1, next_attempt_at=time.time() + 3600, problem="x")))
     assert uploader.upload_due() is None
-    assert isinstance(queue.entries[early].progress, Submitted)
-    assert isinstance(queue.entries[from_the_future].progress, Submitted)
-    assert isinstance(queue.entries[late].progress, Queued)
+    assert isinstance(_progress(queue, early), Submitted)
+    assert isinstance(_progress(queue, from_the_future), Submitted)
+    assert isinstance(_progress(queue, late), Queued)
 
 
 def test_verdicts_are_asked_for_often_at_first_and_rarely_later(
-    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+    queue: Queue, service: Service, lookup: NarInfoLookup, nix: Nix
 ) -> None:
-    fresh, old = nix.add("fresh", b"1"), nix.add("old", b"2")
-    _submitted(queue, fresh, seconds_ago=-60)  # not a moment old, however slow this machine is
-    _submitted(queue, old, seconds_ago=3600)
-    asked: list[str] = []
-    service.s3.meta.events.register(
-        "before-parameter-build.s3.GetObject", lambda params, **_: asked.append(params["Key"])
-    )
-    for _ in range(3):
-        uploader.poll()
-        time.sleep(0.05)
-    assert asked.count(str(ResultKey(BUILDER, old.hash_part))) == 1
-    assert asked.count(str(ResultKey(BUILDER, fresh.hash_part))) == 3
+    path = nix.add("file", b"data")
+    asked_at: list[float] = []
+    now = 1_000_000.0
+    queue.save(Entry(path, now, Submitted(version_id="ours", staged_at=datetime.now(UTC), since=now, uploads=1)))
+    uploader = _uploader(queue, service, lookup, service.staging, now=lambda: now)
+    service.s3.meta.events.register("before-parameter-build.s3.GetObject", lambda **_: asked_at.append(now - 1_000_000))
+    for second in range(0, 3600, 1):
+        now = 1_000_000.0 + second
+        assert uploader.poll() is None
+    assert asked_at[:4] == [1, 2, 3, 4]
+    assert sum(at <= 60 for at in asked_at) < 20
+    assert asked_at[-1] - asked_at[-2] == MOST_BETWEEN
+    now -= 1000  # the clock was set back
+    asked = len(asked_at)
+    assert uploader.poll() is None
+    assert len(asked_at) == asked + 1
 
 
 @pytest.mark.parametrize("verdict", [Published(("k",)), _REJECTED])
@@ -134,7 +172,7 @@ def test_where_another_machine_of_this_builder_overwrote_our_verdict_the_path_st
     _submitted(queue, path, seconds_ago=SUPERSEDED_SECONDS + 1)
     service.tell(path, verdict, version_id="theirs")
     assert uploader.poll() is None
-    assert queue.entries[path].progress == Queued()
+    assert _progress(queue, path) == Queued()
 
 
 def test_what_was_published_with_a_warning_says_so_in_one_line(
@@ -146,7 +184,7 @@ def test_what_was_published_with_a_warning_says_so_in_one_line(
     warning = PublicationWarning("reference-undeclared", "Undeclared: 4.", mentioned)
     service.tell(path, Published(("k",), (warning,)), version_id="ours")
     assert _poll(uploader) is None
-    assert path not in queue.entries, "it is published all the same"
+    assert queue.get(path) is None, "it is published all the same"
     out, err = capfd.readouterr()
     assert out == f"published {path.base_name}\n"
     assert err.startswith(f"assay: warning {path.base_name} (reference-undeclared): Undeclared: 4. ")
@@ -172,7 +210,7 @@ def test_a_quorum_is_awaited_and_each_vote_is_told_once(
     service.tell(path, Duplicate(), version_id="ours")
     _poll(uploader)
     assert capfd.readouterr() == (f"duplicate {path.base_name}\n", "")
-    assert path not in queue.entries
+    assert queue.get(path) is None
 
 
 def test_who_waited_for_a_reference_and_now_for_a_quorum_waits_for_one_of_them_alone(
@@ -184,7 +222,7 @@ def test_who_waited_for_a_reference_and_now_for_a_quorum_waits_for_one_of_them_a
     for verdict in (waiting, voting, waiting):
         service.tell(path, verdict, version_id="ours")
         _poll(uploader)
-        progress = queue.entries[path].progress
+        progress = _progress(queue, path)
         assert isinstance(progress, Submitted)
         assert (progress.waits_for, progress.quorum) == (((low,), None) if verdict is waiting else ((), voting))
 
@@ -197,7 +235,7 @@ def test_a_duplicate_of_an_upstream_says_of_which(
     service.tell(path, Duplicate("https://cache.nixos.org"), version_id="ours")
     _poll(uploader)
     assert capfd.readouterr() == (f"duplicate {path.base_name}: https://cache.nixos.org has it\n", "")
-    assert path not in queue.entries
+    assert queue.get(path) is None
 
 
 @pytest.mark.parametrize("verdict", [Published(("k",)), Duplicate()], ids=["published", "duplicate"])
@@ -214,7 +252,7 @@ def test_what_others_dispute_is_published_and_its_operator_is_warned_in_one_line
     hashes = tuple(Hash(HashAlgorithm.SHA256, bytes([number]) * 32) for number in range(NAMED_AT_MOST + 1))
     service.tell(path, verdict, version_id="ours", disputed_by=hashes)
     assert _poll(uploader) is None
-    assert path not in queue.entries, "it is published all the same"
+    assert queue.get(path) is None, "it is published all the same"
     out, err = capfd.readouterr()
     assert out == f"{verdict.kind} {path.base_name}\n"
     shown = ", ".join(map(str, hashes[:NAMED_AT_MOST]))
@@ -248,7 +286,7 @@ def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(
     _submitted(queue, voting, seconds_ago=2 * SUPERSEDED_SECONDS)
     service.tell(voting, AwaitingQuorum(1, 2), version_id="theirs")
     _poll(uploader)
-    assert all(isinstance(queue.entries[path].progress, Submitted) for path in (young, older, waiting, voting))
+    assert all(isinstance(_progress(queue, path), Submitted) for path in (young, older, waiting, voting))
 
 
 def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(
@@ -260,7 +298,7 @@ def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(
     trouble = _poll(uploader)
     assert trouble
     assert "result document" in str(trouble)
-    assert isinstance(queue.entries[path].progress, Submitted)
+    assert isinstance(_progress(queue, path), Submitted)
 
 
 def test_two_paths_with_equal_contents_share_a_nar_and_both_hold(
@@ -269,8 +307,7 @@ def test_two_paths_with_equal_contents_share_a_nar_and_both_hold(
     """The second overwrites the first one's NAR with other bytes (another level): neither may be refused for it."""
     paths = nix.build(f"[ {derivation('a', 'echo same > $out')} {derivation('b', 'echo same > $out')} ]")
     for level, path in zip((1, 19), paths, strict=True):
-        uploader = _uploader(queue, service, lookup, service.staging)
-        uploader._zstd_level = level
+        uploader = _uploader(queue, service, lookup, service.staging, level=level)
         queue.save(Entry(path, 0.0, Queued()))
         uploader.upload_due()
     submissions = [service.submission(path, nix.store_dir) for path in paths]
@@ -286,8 +323,9 @@ def test_a_dependency_gets_an_entry_of_its_own_once_it_is_submitted(
     (top,) = nix.build(f"let low = {low}; in {derivation('top', 'echo ${low} > $out')}")
     queue.save(Entry(top, 0.0, Queued()))
     uploader.upload_due()
-    assert queue.entries.keys() == nix.closure(top)
-    (dependency,) = queue.entries.keys() - {top}
+    closure = nix.closure(top)
+    assert queue.get_many(closure).keys() == closure
+    (dependency,) = closure - {top}
     queue.save(Entry(top, 0.0, Queued()))
     before = len(service.staged())
     uploader.upload_due()
@@ -312,13 +350,13 @@ def test_i9_a_dump_that_fails_keeps_its_path_queued_and_rooted_and_holds_up_no_o
     os.mknod(file, 0o140644)
     trouble = uploader.upload_due()
     assert isinstance(trouble, TransientError)
-    assert "unsupported type" in trouble.problem
+    assert "neither a regular file, a directory nor a symlink" in trouble.problem
     for path in (bad, top):
-        progress = queue.entries[path].progress
+        progress = _progress(queue, path)
         assert isinstance(progress, Queued)
         assert progress.tries == 1
         assert gc_roots.is_rooted(queue.state_dir, path.base_name)
-    assert all(isinstance(queue.entries[path].progress, Submitted) for path in others)
+    assert all(isinstance(_progress(queue, path), Submitted) for path in others)
 
 
 def test_i9_a_dependency_is_rooted_until_its_own_verdict_whatever_becomes_of_what_needs_it(
@@ -344,7 +382,7 @@ def test_i9_what_starts_anew_is_rooted(queue: Queue, service: Service, uploader:
     _submitted(queue, path)
     service.tell(path, Rejected("nar-missing", "It is gone.", "", None, None), version_id="ours")
     _poll(uploader)
-    assert isinstance(queue.entries[path].progress, Queued)
+    assert isinstance(_progress(queue, path), Queued)
     assert gc_roots.is_rooted(queue.state_dir, path.base_name)
 
 
@@ -363,8 +401,8 @@ def test_trouble_in_the_middle_keeps_what_was_done_and_the_rest_queued(
     service.s3.meta.events.register("provide-client-params.s3.PutObject", after_the_first_narinfo)
     assert isinstance(uploader.upload_due(), TransientError)
     low_path, top_path = paths
-    assert isinstance(queue.entries[low_path].progress, Submitted)
-    assert isinstance(queue.entries[top_path].progress, Queued)
+    assert isinstance(_progress(queue, low_path), Submitted)
+    assert isinstance(_progress(queue, top_path), Queued)
 
 
 def _narinfos(service: Service) -> list[str]:

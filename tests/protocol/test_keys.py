@@ -12,7 +12,7 @@ from nixcache.compression import READABLE, Compression
 from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.nix32 import ALPHABET
-from nixcache.store_path import HashPart
+from nixcache.store_path import HashPart, StorePath
 from protocol.keys import (
     NARINFO_SUFFIX,
     NIX_CACHE_INFO_KEY,
@@ -25,6 +25,7 @@ from protocol.keys import (
     OrphanKey,
     ProvenanceKey,
     ResultKey,
+    StagingLogKey,
     StagingNarInfoKey,
     StagingNarKey,
     VoteKey,
@@ -43,6 +44,7 @@ FILE = NarFile(SHA256, ".zst")
     [
         (StagingNarInfoKey(CI, PART), f"ci-1/{PART}.narinfo"),
         (StagingNarKey(CI, FILE), f"ci-1/nar/{SHA256}.nar.zst"),
+        (StagingLogKey(CI, StorePath.from_base_name(f"{PART}-x.drv")), f"ci-1/log/{PART}-x.drv"),
         (CacheNarInfoKey(PART), f"{PART}.narinfo"),
         (CacheNarKey(FILE), f"nar/{SHA256}.nar.zst"),
         (CacheListingKey(PART), f"{PART}.ls"),
@@ -61,6 +63,7 @@ def test_each_kind_of_key(key: object, text: str) -> None:
 def test_what_infrastructure_builds_its_grants_and_filters_from() -> None:
     assert str(StagingNarInfoKey(CI, PART)).startswith(CI.staging_prefix)
     assert str(StagingNarKey(CI, FILE)).startswith(CI.staging_prefix)
+    assert str(StagingLogKey(CI, StorePath(PART, "x.drv"))).startswith(CI.staging_prefix)
     assert str(ResultKey(CI, PART)).startswith(CI.results_prefix)
     assert str(WaitingKey(OTHER, CI, PART)).startswith(WaitingKey.prefix(OTHER)) is True
     assert WaitingKey.prefix(OTHER) == f"waiting/{OTHER}/"

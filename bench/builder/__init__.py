@@ -1,0 +1,1 @@
+"""The builder's side beside Nix's own: ``python -m bench.builder``."""

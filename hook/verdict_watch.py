@@ -1,0 +1,179 @@
+"""Following submissions to their verdicts, a page of them at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from hook import wording
+from hook.backoff import delay
+from hook.errors import Cause, Trouble
+from hook.queue.entry import Entry, Queued, Submitted
+from hook.queue.view import Concluded
+from nixcache.errors import PermanentError, TransientError
+from protocol.verdicts import (
+    AwaitingQuorum,
+    Conflict,
+    Duplicate,
+    Published,
+    Rejected,
+    ServiceCode,
+    Waiting,
+    is_final,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hook.nix_store import NixStore
+    from hook.queue.queue import Queue
+    from hook.report import Report
+    from hook.verdicts import Ledger
+    from nixcache.store_path import StorePath
+    from protocol.results import Result
+
+POLLS_AT_ONCE: Final = 8
+PAGE: Final = 500
+"""Submissions looked at in one turn; the next turn goes on behind them."""
+FIRST_ASKED: Final = 0.5
+MOST_BETWEEN: Final = 60.0
+"""Seconds: about one path nobody asks earlier than the first, nor, however long it waits, more rarely than the last."""
+MAX_UPLOADS: Final = 3
+"""Of one path, when the service finds nothing in staging each time."""
+SUPERSEDED_SECONDS: Final = 60
+"""How long our own verdict may be out while the ledger shows a newer one on another version."""
+_LOST: Final = frozenset((ServiceCode.NAR_MISSING.value, ServiceCode.NARINFO_MISSING.value))
+
+
+class VerdictWatch:
+    """Asks the ledger about what is submitted, and does to the queue what each verdict says."""
+
+    def __init__(
+        self, queue: Queue, ledger: Ledger, nix_store: NixStore, *, report: Report, now: Callable[[], float]
+    ) -> None:
+        """``now`` is the time in seconds since the epoch."""
+        self._queue = queue
+        self._ledger = ledger
+        self._nix_store = nix_store
+        self._report = report
+        self._now = now
+        self._asked_at: dict[StorePath, float] = {}
+        self._turn_ends_at: StorePath | None = None
+
+    def poll(self) -> TransientError | None:
+        """Ask for the verdicts that may be in by now; returns the trouble, if asking failed; raises OSError."""
+        page = self._queue.submitted(PAGE, self._turn_ends_at)
+        self._turn_ends_at = page[-1].path if len(page) == PAGE else None
+        now = self._now()
+        due = [
+            (entry, progress)
+            for entry in page
+            if isinstance(progress := entry.progress, Submitted) and self._may_ask(entry.path, progress, now)
+        ]
+        if not due:
+            return None
+        trouble: TransientError | None = None
+        with ThreadPoolExecutor(POLLS_AT_ONCE, thread_name_prefix="poll") as pool:
+            asked = [
+                (entry, progress, pool.submit(self._ledger.result, entry.path.hash_part)) for entry, progress in due
+            ]
+        for entry, progress, future in asked:
+            self._asked_at[entry.path] = now
+            try:
+                result = future.result()
+            except TransientError as error:
+                trouble = error
+            except PermanentError as error:
+                trouble = Trouble(Cause.SERVICE, error.problem, remedy=error.remedy)
+            else:
+                if result:
+                    self._follow(entry, progress, result)
+        return trouble
+
+    def _may_ask(self, path: StorePath, progress: Submitted, now: float) -> bool:
+        """Ask often at first (verdicts take seconds), then ever more rarely: after a quarter of the wait so far.
+
+        A clock that was set back must not silence us: the last question then lies in the future, and does not count.
+        """
+        waited = max(0.0, now - progress.since)
+        asked_at = self._asked_at.get(path, progress.since)
+        return asked_at > now or now - asked_at >= min(MOST_BETWEEN, max(FIRST_ASKED, waited / 4))
+
+    def _follow(self, entry: Entry, progress: Submitted, result: Result) -> None:
+        if result.version_id == progress.version_id:
+            self._conclude(entry, progress, result)
+        elif (
+            # Another machine with this builder's name submitted the same path, and its verdict overwrote ours.
+            result.at > progress.staged_at
+            and self._now() - progress.since > SUPERSEDED_SECONDS
+            and is_final(result.verdict)
+        ):
+            self._start_anew(entry, Queued())
+
+    def _conclude(self, entry: Entry, progress: Submitted, result: Result) -> None:
+        path = entry.path
+        match result.verdict:
+            case Published(warnings=warnings):
+                for warning in warnings:
+                    self._report.problem(f"warning {path.base_name} {wording.of_warning(warning)}")
+                self._report.progress(f"published {path.base_name}")
+                self._finish(path, result, "; ".join(map(wording.of_warning, warnings)))
+            case Duplicate(upstream=upstream):
+                remark = f"{upstream} has it" if upstream else ""
+                self._report.progress(f"duplicate {path.base_name}{f': {remark}' if remark else ''}")
+                self._finish(path, result, remark)
+            case Waiting() | AwaitingQuorum() as verdict:
+                self._await(entry, progress, verdict)
+            case Rejected(code=code) as rejected if code in _LOST and progress.uploads < MAX_UPLOADS:
+                # Staging's lifecycle rule took it, or another of this builder's machines replaced it.
+                again = self._now() + delay(Cause.SERVICE, progress.uploads)
+                problem = wording.of_rejection(rejected)
+                self._start_anew(
+                    entry,
+                    Queued(uploads=progress.uploads, next_attempt_at=again, problem=problem, cause=Cause.SERVICE),
+                )
+            case Rejected() as rejected:
+                self._refuse(path, wording.of_rejection(rejected), code=rejected.code)
+            case Conflict() as conflict:
+                self._refuse(path, wording.of_conflict(conflict), code=conflict.kind)
+
+    def _finish(self, path: StorePath, result: Result, remark: str) -> None:
+        if dispute := wording.of_dispute(result):
+            self._report.problem(f"warning {path.base_name}: {dispute}")
+        self._queue.conclude(path, Concluded(path, self._now(), result.verdict.kind.value, remark or dispute))
+        self._asked_at.pop(path, None)
+
+    def _refuse(self, path: StorePath, problem: str, *, code: str) -> None:
+        self._report.problem(f"rejected {path.base_name}: {problem}")
+        self._queue.refuse(path, code=code, problem=problem)
+        self._asked_at.pop(path, None)
+
+    def _await(self, entry: Entry, progress: Submitted, verdict: Waiting | AwaitingQuorum) -> None:
+        if isinstance(verdict, Waiting):
+            awaiting = replace(progress, waits_for=verdict.missing, quorum=None)
+            line = f"waiting {entry.path.base_name} for {', '.join(other.base_name for other in verdict.missing)}"
+        else:
+            awaiting = replace(progress, waits_for=(), quorum=verdict)
+            line = f"awaiting a quorum {entry.path.base_name}: {wording.of_quorum(verdict)}"
+        if awaiting != progress:
+            self._report.progress(line)
+            self._queue.save(replace(entry, progress=awaiting))
+            self._make_up(awaiting.waits_for)
+
+    def _make_up(self, missing: tuple[StorePath, ...]) -> None:
+        """Queue what was left out because it was remembered as published, and is not (any more)."""
+        now = self._now()
+        wrong = self._queue.recall_present(missing, now)
+        if not wrong:
+            return
+        self._queue.forget_present(wrong)
+        for path in self._nix_store.infos(wrong):
+            if self._queue.get(path) is None:
+                self._queue.root(path)
+                self._queue.save(Entry(path, now, Queued()))
+
+    def _start_anew(self, entry: Entry, progress: Queued) -> None:
+        self._queue.root(entry.path)
+        self._queue.save(replace(entry, progress=progress))
+        self._asked_at.pop(entry.path, None)
