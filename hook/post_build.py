@@ -61,9 +61,10 @@ def enqueue(state_dir: str, paths: list[str], *, drv_path: str | None = None) ->
     for path in [drv_path, *paths] if drv_path is not None else paths:
         if not is_store_path(path):
             raise ValueError(f"{path!r} is no store path; nothing was queued. Only Nix should start this hook.")
+    unsynced: dict[str, None] = {}
     for path in paths:
         try:
-            add_gc_root(state_dir, path)
+            unsynced[link_gc_root(state_dir, path)] = None
         except OSError as error:
             report(state_dir, f"{path} is queued, but garbage collection may take it: {describe(error)}")
     lines = [SPOOL_HEADER, *([f"drv {drv_path}"] if drv_path else []), *(f"path {path}" for path in paths), "end", ""]
@@ -82,14 +83,17 @@ def enqueue(state_dir: str, paths: list[str], *, drv_path: str | None = None) ->
             data = "\n".join(lines).encode()
             while data:
                 data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(tmp, new)
-    except OSError:
-        os.unlink(tmp)
-        raise
-    sync_directory(f"{state_dir}/{SPOOL_NEW}")
+            os.rename(tmp, new)
+        except OSError:
+            os.unlink(tmp)
+            raise
+        # All of it is made before any of it is synced: a journalling file system then writes once, which is what every
+        # build waits for. Should the power go in between, the last line tells a torn entry, and the hook had not ended.
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    for directory in (*unsynced, f"{state_dir}/{SPOOL_NEW}"):
+        sync_directory(directory)
 
 
 def is_store_path(path: str) -> bool:
@@ -116,10 +120,15 @@ def gc_roots_dir(state_dir: str) -> str:
 
 
 def add_gc_root(state_dir: str, path: str) -> None:
-    """Make ``path`` survive garbage collection; raises OSError.
+    """Make ``path`` survive garbage collection and power loss; raises OSError."""
+    sync_directory(link_gc_root(state_dir, path))
 
-    A symlink below ``gcroots`` costs no process. Where that directory is not ours to write (an ordinary user of a
-    daemon), ``nix-store --add-root`` has the daemon register a link in the state dir instead.
+
+def link_gc_root(state_dir: str, path: str) -> str:
+    """Make ``path`` survive garbage collection, and, once the directory that is returned is synced, power loss, too.
+
+    Raises OSError. A symlink below ``gcroots`` costs no process. Where that directory is not ours to write (an ordinary
+    user of a daemon), ``nix-store --add-root`` has the daemon register a link in the state dir instead.
     """
     directory = gc_roots_dir(state_dir)
     base = path.rpartition("/")[2]
@@ -131,14 +140,14 @@ def add_gc_root(state_dir: str, path: str) -> None:
             make_directory(directory)
             os.symlink(path, link)
     except FileExistsError:
-        return
+        return directory
     except OSError as error:
-        make_directory(f"{state_dir}/{INDIRECT_ROOTS}")
-        link = f"{os.path.abspath(state_dir)}/{INDIRECT_ROOTS}/{base}"
-        if _run("nix-store", "--add-root", link, "--indirect", "--realise", path) is None:
+        indirect = f"{os.path.abspath(state_dir)}/{INDIRECT_ROOTS}"
+        make_directory(indirect)
+        if _run("nix-store", "--add-root", f"{indirect}/{base}", "--indirect", "--realise", path) is None:
             raise OSError(error.errno, f"neither {directory} nor nix-store --add-root took a root") from error
-    else:
-        sync_directory(directory)
+        return indirect
+    return directory
 
 
 def make_directory(path: str) -> None:

@@ -43,6 +43,9 @@ MAX_UPLOADS: Final = 3
 """Of one path, when the service finds nothing in staging each time."""
 SUPERSEDED_SECONDS: Final = 60
 """How long our own verdict may be out while the ledger shows a newer one on another version."""
+LOST_SECONDS: Final = 3600.0
+"""How long a first submission may go without any verdict; twice as long for each one after it."""
+_MOST_DOUBLINGS: Final = 5
 _LOST: Final = frozenset((ServiceCode.NAR_MISSING.value, ServiceCode.NARINFO_MISSING.value))
 
 
@@ -87,8 +90,10 @@ class VerdictWatch:
             except PermanentError as error:
                 trouble = Trouble(Cause.SERVICE, error.problem, remedy=error.remedy)
             else:
-                if result:
-                    self._follow(entry, progress, result)
+                if result and result.version_id == progress.version_id:
+                    self._conclude(entry, progress, result)
+                else:
+                    self._look_for_loss(entry, progress, result)
         return trouble
 
     def _may_ask(self, path: StorePath, progress: Submitted, now: float) -> bool:
@@ -100,16 +105,26 @@ class VerdictWatch:
         asked_at = self._asked_at.get(path, progress.since)
         return asked_at > now or now - asked_at >= min(MOST_BETWEEN, max(FIRST_ASKED, waited / 4))
 
-    def _follow(self, entry: Entry, progress: Submitted, result: Result) -> None:
-        if result.version_id == progress.version_id:
-            self._conclude(entry, progress, result)
-        elif (
-            # Another machine with this builder's name submitted the same path, and its verdict overwrote ours.
-            result.at > progress.staged_at
-            and self._now() - progress.since > SUPERSEDED_SECONDS
+    def _look_for_loss(self, entry: Entry, progress: Submitted, result: Result | None) -> None:
+        """Submit anew what no verdict will come for.
+
+        Either another machine with this builder's name submitted the same path, and its verdict overwrote ours; or the
+        submission, or S3's event of it, was lost, which nobody else would ever notice.
+        """
+        waited = self._now() - progress.since
+        superseded = (
+            result is not None
+            and result.at > progress.staged_at
+            and waited > SUPERSEDED_SECONDS
             and is_final(result.verdict)
-        ):
+        )
+        if superseded:
             self._start_anew(entry, Queued())
+        elif result is None and waited > LOST_SECONDS * 2.0 ** min(progress.uploads - 1, _MOST_DOUBLINGS):
+            self._report.problem(
+                f"{entry.path.base_name} got no verdict for {waited / 3600:.0f} h; it is submitted anew."
+            )
+            self._start_anew(entry, Queued(uploads=progress.uploads))
 
     def _conclude(self, entry: Entry, progress: Submitted, result: Result) -> None:
         path = entry.path

@@ -66,7 +66,7 @@ def test_a_wrong_key_and_another_builder_s_name_are_one_line_and_keep_the_queue(
         _become(builder, deployed, name, credentials)
         ended = builder.assay("upload", "--once", "--timeout", "5")
         assert ended.code == ExitCode.TROUBLE
-        assert ended.err.startswith("assay: The NAR cannot be put into s3://")
+        assert ended.err.startswith("assay: The object cannot be put into s3://")
         assert ended.err.count("\n") == 1
         assert said in ended.err
         assert "Check " in ended.err, "what to do"

@@ -24,7 +24,7 @@ from hook.transfer.packing import Packing
 from hook.transfer.staging import Staging
 from hook.transfer.transfer import Transfer
 from hook.uploader import Ports, Uploader
-from hook.verdict_watch import MOST_BETWEEN, SUPERSEDED_SECONDS
+from hook.verdict_watch import LOST_SECONDS, MOST_BETWEEN, SUPERSEDED_SECONDS
 from hook.verdicts import Ledger
 from hook.wording import NAMED_AT_MOST
 from nixcache.compression import Compression
@@ -287,6 +287,32 @@ def test_another_version_s_verdict_counts_for_nothing_while_ours_may_still_come(
     service.tell(voting, AwaitingQuorum(1, 2), version_id="theirs")
     _poll(uploader)
     assert all(isinstance(_progress(queue, path), Submitted) for path in (young, older, waiting, voting))
+
+
+def test_i6_a_submission_that_was_lost_is_made_anew_ever_more_rarely(
+    queue: Queue, service: Service, lookup: NarInfoLookup, nix: Nix, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """S3 said that it has it, or its event never arrived: nobody else would notice."""
+    path = nix.add("file", b"data")
+    now = start = time.time()
+    uploader = _uploader(queue, service, lookup, service.staging, now=lambda: now)
+    queue.save(Entry(path, 0.0, Queued()))
+    assert uploader.upload_due() is None
+    for uploads, wait in enumerate((LOST_SECONDS, 2 * LOST_SECONDS, 4 * LOST_SECONDS), start=1):
+        now = start + wait - 1
+        _poll(uploader)
+        progress = _progress(queue, path)
+        assert isinstance(progress, Submitted)
+        assert progress.uploads == uploads
+        now = start + wait + 1
+        _poll(uploader)
+        assert _progress(queue, path) == Queued(uploads=uploads)
+        assert "got no verdict" in capfd.readouterr().err
+        start = now
+        assert uploader.upload_due() is None
+    service.tell(path, Published(("k",)))
+    _poll(uploader)
+    assert queue.get(path) is None
 
 
 def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(

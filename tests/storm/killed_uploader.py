@@ -57,16 +57,22 @@ class KilledUploader:
         self._thread.start()
 
     def outlive(self) -> None:
-        """Wait until it has died all its deaths and has ended in peace."""
+        """Wait until it has died all its deaths and has ended in peace; raises AssertionError if it could not."""
         self._stop.set()
         self._thread.join()
         if self.problems:
             raise AssertionError("\n".join(self.problems))
 
+    def end(self) -> None:
+        """End it after the life that it has now."""
+        self._deaths.clear()
+        self._stop.set()
+        self._thread.join()
+
     def _run(self) -> None:
         try:
-            for number, death in enumerate(self._deaths):
-                self._live(death, number)
+            while self._deaths:
+                self._live(self._deaths.pop(), len(self._deaths))
             self._live_on()
         except Exception as error:  # noqa: BLE001 - it is raised where the thread is joined
             self.problems.append(f"the uploader's thread ended: {error!r}")

@@ -144,8 +144,9 @@ class Storm:
         try:
             self._build_all(hook)
             build_seconds = time.monotonic() - started
-        finally:
             uploader.outlive()
+        finally:
+            uploader.end()
         drained = self._assay(environment, "upload", "--once", "--timeout", str(_DRAIN_SECONDS), check=False)
         self._check(service, paths, drained)
         left = unfinished() - self._forgotten
