@@ -127,4 +127,4 @@ class KilledUploader:
                 lines -= log.read().count(b"\n")
                 if lines <= 0:
                     return
-                time.sleep(0.005)
+                time.sleep(0.02)
