@@ -48,11 +48,12 @@ def _serve_own(queue: Queue, uploader: Uploader, report: Report, stop: Event) ->
         trouble: Exception | None
         try:
             uploader.take_in()
-            trouble = uploader.upload_due()
-            trouble = uploader.poll() or trouble
+            # Before the uploads, which may take hours: a database that was lost is then filled again.
             if time.monotonic() - adopted_at >= ADOPT_SECONDS:
                 queue.adopt_orphans()
                 adopted_at = time.monotonic()
+            trouble = uploader.upload_due()
+            trouble = uploader.poll() or trouble
         except (OSError, TransientError) as error:
             trouble = _of_disk(error)
         if stop.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -240,7 +241,8 @@ class Machine(Nix):
         """Return those of ``paths`` that Assay still has something to do with."""
         done = self.assay("status", "--json")
         assert done.returncode == 0, done.stderr
-        return {path for path in paths if path.base_name in done.stdout}
+        full_paths = {entry["storePath"] for entry in json.loads(done.stdout)["entries"]}
+        return {path for path in paths if self.store_dir.render(path) in full_paths}
 
     def spooled(self) -> str:
         """Return what hooks have queued since the last upload."""
