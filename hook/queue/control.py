@@ -7,6 +7,7 @@ owner's own user may change anything.
 from __future__ import annotations
 
 import errno
+import errno
 import json
 import os
 import selectors
@@ -250,6 +251,9 @@ def _read_line(connection: socket.socket, limit: int, deadline: float) -> bytes:
 
 
 def _listen(state_dir: Path) -> socket.socket:
+    if _is_listened_at(state_dir):
+        # systemd, for the service: whoever took its socket's file away would leave that service unreachable.
+        raise OSError(errno.EADDRINUSE, "another process (systemd?) listens", str(state_dir / NAME))
     with suppress(FileNotFoundError):
         # Left over by an owner that was killed: the caller holds the queue's lock, so there is no other.
         (state_dir / NAME).unlink()
@@ -263,6 +267,19 @@ def _listen(state_dir: Path) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _is_listened_at(state_dir: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, _address(state_dir) as address:
+        # A full backlog must not keep us: that somebody listens is then plain, too.
+        client.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        try:
+            client.connect(address)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager

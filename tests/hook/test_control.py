@@ -190,6 +190,18 @@ def test_the_socket_that_systemd_passes_is_answered_on_as_often_as_the_queue_is_
         assert (tmp_path / control.NAME).stat().st_ino == before, "it is not ours to make anew"
 
 
+def test_a_socket_that_systemd_listens_at_is_not_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`assay upload --once` beside an installed assay.socket, which would be unreachable ever after."""
+    with socket.socket(socket.AF_UNIX) as listening, control._address(tmp_path) as address:
+        listening.bind(address)
+        listening.listen()
+        before = (tmp_path / control.NAME).stat().st_ino
+        with Queue(tmp_path, NIX_STORE, report=Report()).owned() as mine:
+            assert mine
+        assert (tmp_path / control.NAME).stat().st_ino == before
+    assert "another process (systemd?) listens" in capsys.readouterr().err
+
+
 def test_a_socket_for_another_process_is_left_alone(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_PID", "1")
     monkeypatch.setenv("LISTEN_FDS", "1")
