@@ -7,7 +7,6 @@ owner's own user may change anything.
 from __future__ import annotations
 
 import errno
-import errno
 import json
 import os
 import selectors
