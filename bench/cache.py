@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.trees import REFERENCES
-from hook.config import DEFAULT_ZSTD_LEVEL
+from hook.transfer.packing import DEFAULT_LEVELS
 from nixcache.compression import Compression, compress
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.nar import dump
@@ -17,7 +17,7 @@ from nixcache.narinfo import NarInfo
 from nixcache.store_path import NIX_STORE, StorePath
 
 # The uploader's own level for zstd; for xz the preset that Nix takes unless it is told otherwise, which is xz's own.
-_LEVELS: Final = {Compression.ZSTD: DEFAULT_ZSTD_LEVEL, Compression.XZ: None}
+_LEVELS: Final = {Compression.ZSTD: DEFAULT_LEVELS[Compression.ZSTD], Compression.XZ: None}
 
 
 @dataclass(frozen=True, slots=True)

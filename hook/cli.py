@@ -1,48 +1,38 @@
-"""The command line of a builder: ``assay``."""
+"""The command line of a builder, ``assay``: what it understands, and who is called for it."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
-import signal
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
-from hook import post_build
-from hook.assembly import assemble
-from hook.commands import status
-from hook.config import KEYS, MachineConfig, machine_config, uploader_config
-from hook.daemon import drain, serve
-from hook.errors import BuilderCode
+from hook import post_build, progress
+from hook.commands import completion, daemon, doctor, explain, forget, hook_script, push, status, upload, wait
+from hook.config import KEYS, machine_config
 from hook.exit_code import ExitCode
-from hook.hook_script import render
-from hook.nix_store import vanished
-from hook.queue.queue import Queue
-from hook.queue.view import QueueView
-from hook.report import Report
-from hook.uploader import Uploader
 from nixcache.errors import PermanentError, TransientError
+from protocol.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
-    from nixcache.store_path import StoreDir, StorePath
+_COMMANDS: Final = (hook_script, push, status, wait, explain, doctor, forget, upload, daemon, completion)
 
-DEFAULT_TIMEOUT = 600.0
-
-_DESCRIPTION = """\
+_DESCRIPTION: Final = """\
 Brings what Nix builds on this machine into an Assay cache. The hook queues each build within milliseconds; the
 uploader puts it, with the part of its closure that nobody has yet, into the staging bucket, and follows it to its
 verdict. This machine holds no signing key and cannot write to the cache."""
 
-_EPILOG = f"""\
+_EPILOG: Final = f"""\
 configuration:
   /etc/assay/builder.toml, or the file that ASSAY_CONFIG names, with the keys
   {", ".join(KEYS[:4])} (all four required),
-  {", ".join(KEYS[4:])}; each can be set as ASSAY_<KEY> in the environment.
-  Region, endpoint and credentials come from AWS's own variables and files.
+  {", ".join(KEYS[4:7])},
+  {", ".join(KEYS[7:])};
+  each can be set as ASSAY_<KEY> in the environment. Region, endpoint and credentials come from AWS's own variables
+  and files.
 
 exit codes:
 {chr(10).join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)}
@@ -55,150 +45,68 @@ first steps:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; every failure is one line on standard error."""
-    arguments = _parser().parse_args(argv)
-    report = Report()
+    _fill_standard_descriptors()
+    _write_what_the_locale_lacks()
+    arguments = parser().parse_args(argv)
+    if check := getattr(arguments, "check", None):
+        check(arguments)
+    report = progress.default_report()
     try:
-        return int(_run(arguments, report))
+        code: ExitCode = arguments.run(arguments, report)
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except PermanentError as error:
         report.problem(str(error))
-        return ExitCode.USAGE
+        code = ExitCode.USAGE
     except TransientError as error:
         report.problem(str(error))
-        return ExitCode.TROUBLE
+        code = ExitCode.TROUBLE
     except OSError as error:
-        report.problem(post_build.describe(error))
+        report.problem(_of_os(error))
+        code = ExitCode.TROUBLE
+    finally:
+        report.close()
+    if report.is_lost and code is ExitCode.DONE:
+        report.problem("standard output cannot be written. Check the free space there.")
         return ExitCode.TROUBLE
+    return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; what it returns has the command's ``run``, and its ``check`` if it has one."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="assay", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"assay {VERSION}", help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    script = commands.add_parser(
-        "hook-script",
-        help="print or install the script that nix.conf's post-build-hook names",
-        description="Writes a script with this Python, this installation and the state directory baked in: a Nix daemon"
-        " gives its hook no other way to know them. Under a daemon it runs as root, so Assay should be installed where"
-        " only root can write.",
-    )
-    script.add_argument("--output", type=Path, metavar="FILE", help="write it there, executable (default: print it)")
-
-    upload = commands.add_parser(
-        "upload",
-        help="upload what is queued",
-        description="Uploads what is queued: once, waiting for the verdicts, or, without --once, until it is stopped.",
-    )
-    upload.add_argument("--once", action="store_true", help="empty the queue, wait for the verdicts, and exit")
-    _add_timeout(upload)
-
-    commands.add_parser(
-        "daemon",
-        help="upload what is queued until stopped (the same as upload without --once)",
-        description="Watches the queue and uploads until SIGTERM or Ctrl-C; what is then under way begins anew later.",
-    )
-
-    status_parser = commands.add_parser(
-        "status", help="show what is queued, since when, and why", description="Shows the queue; needs no network."
-    )
-    status_parser.add_argument("--json", action="store_true", help="print one JSON document")
-
-    push = commands.add_parser(
-        "push",
-        help="queue store paths now, upload them, wait for their verdicts",
-        description="Queues store paths, or what symlinks such as ./result point to, uploads them and waits. A path"
-        " that was rejected before is tried again.",
-    )
-    push.add_argument("paths", nargs="+", metavar="PATH")
-    _add_timeout(push)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    for module, one in zip(_COMMANDS, commands.choices.values(), strict=True):
+        one.set_defaults(run=module.run, parser=parser)
     return parser
 
 
-def _add_timeout(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=DEFAULT_TIMEOUT,
-        metavar="SECONDS",
-        help="how long to wait for verdicts (default: %(default).0f)",
-    )
+def _fill_standard_descriptors() -> None:
+    """Open what is closed of 0 to 2: else the database could become standard output, and Nix write into it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
-def _run(arguments: argparse.Namespace, report: Report) -> ExitCode:
-    match arguments.command:
-        case "hook-script":
-            return _hook_script(machine_config(os.environ), arguments.output, report)
-        case "status":
-            config = machine_config(os.environ)
-            view = QueueView(config.state_dir, config.store_dir)
-            report.progress(status.as_json(view) if arguments.json else status.as_text(view))
-            return ExitCode.DONE
-        case "push":
-            return _push(arguments.paths, arguments.timeout, report)
-        case "upload" if arguments.once:
-            queue, uploader, stop = _uploader(report)
-            return drain(queue, uploader, report=report, stop=stop, timeout=arguments.timeout) or ExitCode.DONE
-        case _:
-            queue, uploader, stop = _uploader(report)
-            return serve(queue, uploader, report=report, stop=stop)
+def _write_what_the_locale_lacks() -> None:
+    """Let no character that the terminal's encoding lacks end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
-def _hook_script(config: MachineConfig, output: Path | None, report: Report) -> ExitCode:
-    script = render(config)
-    if output is None:
-        report.progress(script.rstrip())
-        return ExitCode.DONE
-    if not output.parent.is_dir():
-        raise PermanentError(
-            BuilderCode.CONFIG_INVALID,
-            f"--output: there is no directory {output.parent}.",
-            remedy="Make it first, writable for root alone.",
-        )
-    # Beside its place and then into it: Nix may start the old one at this very moment.
-    tmp = output.with_name(f".{output.name}.tmp")
-    tmp.write_text(script)
-    tmp.chmod(0o755)
-    tmp.replace(output)
-    report.progress("Written. Add this line to nix.conf, and restart the Nix daemon if there is one:")
-    report.progress(f"post-build-hook = {output.absolute()}")
-    return ExitCode.DONE
-
-
-def _push(texts: list[str], timeout: float, report: Report) -> ExitCode:
-    queue, uploader, stop = _uploader(report)
-    paths = [_store_path(text, queue.store_dir) for text in texts]
-    for path in paths:
-        if not os.path.lexists(full_path := queue.store_dir.render(path)):
-            report.problem(str(vanished(full_path)))
-            return ExitCode.REFUSED
-    post_build.enqueue(str(queue.state_dir), [queue.store_dir.render(path) for path in paths])
-    return drain(queue, uploader, report=report, stop=stop, timeout=timeout, only=frozenset(paths)) or ExitCode.DONE
-
-
-def _store_path(text: str, store_dir: StoreDir) -> StorePath:
-    """Return the store path that ``text`` is, points to, or lies in."""
-    resolved = text if text.startswith(f"{store_dir.path}/") else os.path.realpath(text)
-    if not resolved.startswith(f"{store_dir.path}/"):
-        raise PermanentError(
-            BuilderCode.CONFIG_INVALID,
-            f"{text} is not in the store {store_dir.path}.",
-            remedy="Name store paths, or symlinks to them such as ./result.",
-        )
-    base_name = resolved.removeprefix(f"{store_dir.path}/").partition("/")[0]
-    return store_dir.parse(f"{store_dir.path}/{base_name}")
-
-
-def _uploader(report: Report) -> tuple[Queue, Uploader, Event]:
-    stop = Event()
-    queue, uploader = assemble(uploader_config(os.environ), report=report, stop=stop)
-
-    def ask_to_stop(number: int, _: FrameType | None) -> None:
-        # Once only: a second Ctrl-C finds Python's own handler, and ends at once.
-        signal.signal(number, signal.default_int_handler)
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    return queue, uploader, stop
+def _of_os(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        state_dir = str(machine_config(os.environ).state_dir)
+        if str(error.filename).startswith(state_dir):
+            return (
+                f"{error.filename}: this user may not use the queue in {state_dir}. Run it as root or as the queue's"
+                " user; or start the uploader (assay daemon), which tells everybody about it."
+            )
+    return post_build.describe(error)

@@ -11,7 +11,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hook.errors import BuilderCode
 from hook.post_build import DEFAULT_STATE_DIR, gc_roots_dir
@@ -87,7 +87,20 @@ def machine_config(environ: Mapping[str, str]) -> MachineConfig:
 
 def uploader_config(environ: Mapping[str, str]) -> UploaderConfig:
     """Read everything; raises :class:`PermanentError` (``config-invalid``), naming source, key and what to do."""
-    settings = _Settings(environ)
+    return _uploader(_Settings(environ), environ)
+
+
+def problems(environ: Mapping[str, str]) -> list[PermanentError]:
+    """Return what is wrong with each key, where :func:`uploader_config` raises the first; none where it raises none."""
+    try:
+        settings = _Collecting(environ)
+        _uploader(settings, environ)
+    except PermanentError as error:
+        return [error]
+    return settings.problems
+
+
+def _uploader(settings: _Settings, environ: Mapping[str, str]) -> UploaderConfig:
     return UploaderConfig(
         machine=_machine(settings, environ),
         builder=settings.required("builder", lambda value: BuilderName(_text(value))),
@@ -156,6 +169,28 @@ class _Settings:
             ) from error
         except ValueError as error:
             raise _invalid(str(self._file), None, f"not TOML: {error}", 'Write one key = "value" a line.') from error
+
+
+class _Collecting(_Settings):
+    """Goes on with a stand-in where a key is missing or wrong."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ)
+        self.problems: list[PermanentError] = []
+
+    def required(self, key: str, parse: Callable[[Any], T]) -> T:
+        try:
+            return super().required(key, parse)
+        except PermanentError as error:
+            self.problems.append(error)
+            return cast("T", None)
+
+    def optional(self, key: str, parse: Callable[[Any], T], default: T) -> T:
+        try:
+            return super().optional(key, parse, default)
+        except PermanentError as error:
+            self.problems.append(error)
+            return default
 
 
 def _variable(key: str) -> str:

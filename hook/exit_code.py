@@ -19,7 +19,10 @@ class ExitCode(IntEnum):
         return member
 
     DONE = 0, "done; after an upload: every path is published (or was already)"
-    REFUSED = 1, "at least one path was rejected, conflicts with another build of it, or cannot be read"
+    REFUSED = (
+        1,
+        "at least one path was rejected, conflicts with another build, is unreadable or unknown; doctor: a fault",
+    )
     USAGE = 2, "wrong usage or configuration; nothing was done"
     TIMED_OUT = 3, "no verdict in time; everything is kept in the queue"
     TROUBLE = 4, "network, credentials, AWS or disk stood in the way; everything is kept in the queue"

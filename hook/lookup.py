@@ -24,12 +24,14 @@ from protocol.keys import CacheNarInfoKey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nixcache.store_path import StoreDir, StorePath
+    from nixcache.store_path import HashPart, StoreDir, StorePath
 
 WORKERS: Final = 16
 """Look-ups at once."""
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
+RETRIES: Final = 3
+"""Of one request, where an answer or its absence may be passing."""
 _CA_BUNDLES: Final = ("AWS_CA_BUNDLE", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE")
 """The first that is set counts: one bundle for S3 and the caches, or Nix's own, or OpenSSL's."""
 # S3 answers 403 for what is missing unless the caller may list the bucket, and the public may not.
@@ -47,7 +49,9 @@ class NarInfoLookup:
         *,
         connect_seconds: float = CONNECT_SECONDS,
         read_seconds: float = READ_SECONDS,
+        retries: int = RETRIES,
     ) -> None:
+        self._retries = retries
         self._urls = (cache_url, *upstreams)
         self._store_dir = store_dir
         self._timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
@@ -77,8 +81,18 @@ class NarInfoLookup:
                 missing -= here
         return found
 
-    def _has(self, url: str, path: StorePath) -> bool:
-        address = f"{url}/{CacheNarInfoKey(path.hash_part)}"
+    def find(self, url: str, hash_part: HashPart) -> NarInfo | None:
+        """Return the narinfo that the cache at ``url`` has for ``hash_part``; raises :class:`Trouble`."""
+        address = f"{url}/{CacheNarInfoKey(hash_part)}"
+        body = self.get(url, str(CacheNarInfoKey(hash_part)))
+        return None if body is None else self._parse(body, address)
+
+    def get(self, url: str, key: str) -> bytes | None:
+        """Return a small object of the cache at ``url``, None where it is missing; raises :class:`Trouble`.
+
+        No more than a byte above what a narinfo may have.
+        """
+        address = f"{url}/{key}"
         try:
             # no-cache: a remembered 404 here could hide what is published a moment later.
             headers = {"Cache-Control": "no-cache"}
@@ -90,12 +104,16 @@ class NarInfoLookup:
                 Cause.NETWORK, f"{address} cannot be reached: {_sentence(reason)}", remedy=_remedy(reason)
             ) from error
         if response.status == HTTPStatus.OK:
-            return self._parse(body, address).store_path == path
+            return body
         if response.status in _ABSENT:
-            return False
+            return None
         raise Trouble(
             _cause(response.status), f"{address} answered {response.status}.", remedy="Check cache_url and upstreams."
         )
+
+    def _has(self, url: str, path: StorePath) -> bool:
+        narinfo = self.find(url, path.hash_part)
+        return narinfo is not None and narinfo.store_path == path
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Return the connections to ``url``: through the proxy that the environment names for it, or straight."""
@@ -107,7 +125,7 @@ class NarInfoLookup:
 
     def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
         retries = urllib3.Retry(
-            total=3,
+            total=self._retries,
             backoff_factor=0.3,
             raise_on_status=False,
             status_forcelist=(429, 500, 502, 503, 504),

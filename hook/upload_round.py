@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from nixcache.store_path import StorePath
 
 BEAT_SECONDS = 1.0
-"""How often the caller of a long round gets a turn."""
+"""How often the caller of a long round gets a turn, at the most."""
+_BEAT_SHARE = 0.1
+"""Of a round's time, for those turns: to ask for a verdict costs as much as to upload a small path."""
 _WAITING_AT_MOST = 2
 """Jobs for each thread, one of which waits: no thread is idle while what another has done is written down."""
 
@@ -93,15 +95,16 @@ class UploadRound:
         """Upload until everything is through or trouble ends it; raises what ``submitted`` and ``beat`` raise."""
         self._order.prepare()
         self._advance()
-        beaten_at = time.monotonic()
+        next_beat = time.monotonic() + BEAT_SECONDS
         pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="upload")
         try:
             while self._start(pool):
                 done = wait(self._running, timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED).done
                 self._settle(done)
-                if time.monotonic() - beaten_at >= BEAT_SECONDS:
+                if (began_at := time.monotonic()) >= next_beat:
                     self._beat()
-                    beaten_at = time.monotonic()
+                    ended_at = time.monotonic()
+                    next_beat = ended_at + max(BEAT_SECONDS, (ended_at - began_at) / _BEAT_SHARE)
         finally:
             pool.shutdown(cancel_futures=True)
         return self._outcome

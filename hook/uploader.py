@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from nixcache.store_path import StorePath
 
 ALREADY_PUBLISHED: Final = "already-published"
-AT_ONCE: Final = 8
-"""Uploads at a time; the memory that they share is the transfer's affair."""
+AT_ONCE: Final = 12
+"""Uploads at a time: small ones wait for round trips. The compressors of 16 would take the process beyond 200 MiB."""
 BATCH: Final = 1000
 """Paths of one round, and hook runs taken in at once: a queue of a million is worked off in bounded memory."""
 PRESENT_SECONDS: Final = 24 * 3600

@@ -63,9 +63,13 @@ class VerdictWatch:
         self._now = now
         self._asked_at: dict[StorePath, float] = {}
         self._turn_ends_at: StorePath | None = None
+        self._trouble: TransientError | None = None
 
     def poll(self) -> TransientError | None:
-        """Ask for the verdicts that may be in by now; returns the trouble, if asking failed; raises OSError."""
+        """Ask for the verdicts that may be in by now; raises OSError and :class:`Trouble` for the queue's disk.
+
+        Returns the trouble, if asking failed: the last time that anything was asked.
+        """
         page = self._queue.submitted(PAGE, self._turn_ends_at)
         self._turn_ends_at = page[-1].path if len(page) == PAGE else None
         now = self._now()
@@ -75,8 +79,8 @@ class VerdictWatch:
             if isinstance(progress := entry.progress, Submitted) and self._may_ask(entry.path, progress, now)
         ]
         if not due:
-            return None
-        trouble: TransientError | None = None
+            return self._trouble
+        self._trouble = None
         with ThreadPoolExecutor(POLLS_AT_ONCE, thread_name_prefix="poll") as pool:
             asked = [
                 (entry, progress, pool.submit(self._ledger.result, entry.path.hash_part)) for entry, progress in due
@@ -86,15 +90,15 @@ class VerdictWatch:
             try:
                 result = future.result()
             except TransientError as error:
-                trouble = error
+                self._trouble = error
             except PermanentError as error:
-                trouble = Trouble(Cause.SERVICE, error.problem, remedy=error.remedy)
+                self._trouble = Trouble(Cause.SERVICE, error.problem, remedy=error.remedy)
             else:
                 if result and result.version_id == progress.version_id:
                     self._conclude(entry, progress, result)
                 else:
                     self._look_for_loss(entry, progress, result)
-        return trouble
+        return self._trouble
 
     def _may_ask(self, path: StorePath, progress: Submitted, now: float) -> bool:
         """Ask often at first (verdicts take seconds), then ever more rarely: after a quarter of the wait so far.

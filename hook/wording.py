@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
+from hook.queue.entry import Queued, Refused, Submitted
 from protocol.verdicts import Against, AwaitingQuorum, ServiceCode
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from hook.queue.entry import Progress
     from nixcache.hashes import Hash
+    from nixcache.store_path import StorePath
     from protocol.results import Result
     from protocol.verdicts import Conflict, PublicationWarning, Rejected
 
@@ -74,3 +79,47 @@ def of_dispute(result: Result) -> str:
         f"another builder submitted other contents: NarHash {', '.join(map(str, hashes))};"
         " the build may not be reproducible. What is published stays; compare the two builds."
     )
+
+
+def of_age(seconds: float) -> str:
+    """Say how long that is; a clock that was set back makes nothing negative."""
+    left = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if left >= size:
+            return f"{left // size} {unit}"
+    return f"{left} s"
+
+
+def of_size(size: int) -> str:
+    """Say how many bytes that are."""
+    for power, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size >= power:
+            return f"{size / power:.1f} {unit}"
+    return f"{size} B"
+
+
+def of_progress(progress: Progress, refused: Container[StorePath], now: float) -> str:
+    """Say why an entry is still in the queue; of what it waits for, those in ``refused`` were rejected."""
+    match progress:
+        case Refused():
+            return progress.problem
+        case Submitted(quorum=AwaitingQuorum() as quorum):
+            return f"awaits a quorum: {of_quorum(quorum)}"
+        case Submitted(waits_for=()):
+            return "awaits its verdict"
+        case Submitted():
+            named = [
+                f"{path.base_name} (which was rejected)" if path in refused else path.base_name
+                # What will never come is what people want to know first.
+                for path in sorted(progress.waits_for, key=lambda path: path not in refused)[:NAMED_AT_MOST]
+            ]
+            more = len(progress.waits_for) - len(named)
+            return f"waits for {', '.join(named)}{f' and {more} more' if more else ''}"
+        case Queued(problem=""):
+            return "to be uploaded"
+        case Queued():
+            wait = progress.next_attempt_at - now
+            again = f"again in {of_age(wait)}" if wait > 0 else "again at once"
+            tries = f"{progress.tries} {'try' if progress.tries == 1 else 'tries'}, " if progress.tries else ""
+            return f"{tries}{again}{f' ({progress.cause})' if progress.cause else ''}: {progress.problem}"
+    assert_never(progress)

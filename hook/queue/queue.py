@@ -102,7 +102,7 @@ class Queue:
     @contextmanager
     def looked_at(self) -> Iterator[bool]:
         """Open the queue for a moment; gives False where another process has it open. Makes no directory."""
-        if not (self.state_dir / FILE_NAME).exists():
+        if not _is_there(self.state_dir / FILE_NAME):
             # Nobody has ever owned it, so there is nothing in it yet, and nothing to be locked.
             with self._using(Database(None, self._quarantine)):
                 yield True
@@ -370,6 +370,15 @@ def looked_at_for_too_long(state_dir: Path) -> Trouble:
         f"Another process keeps {state_dir / DATABASE_LOCK}.",
         remedy="See with `fuser` which one it is, and end it if it hangs.",
     )
+
+
+def _is_there(file: Path) -> bool:
+    """Tell; unlike ``exists``, which takes what we may not see for absent, raise PermissionError."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 @contextmanager

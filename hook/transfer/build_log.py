@@ -27,6 +27,13 @@ class BuildLog:
     size: int
     encoding: str
 
+    def read(self) -> bytearray:
+        """Return what is in it, no more than ``size`` bytes; raises OSError."""
+        data = bytearray(self.size)
+        with self.path.open("rb") as file:
+            del data[file.readinto(data) :]
+        return data
+
 
 def build_log(deriver: StorePath, environ: Mapping[str, str] = os.environ) -> BuildLog | None:
     """Return the log of ``deriver``, if this machine has one that is not too large.

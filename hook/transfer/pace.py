@@ -50,7 +50,7 @@ class Pace:
 class PacedBody:
     """A request's body in slices, each at its time; may be sent again from its beginning."""
 
-    def __init__(self, data: bytes | bytearray, pace: Pace) -> None:
+    def __init__(self, data: bytearray, pace: Pace) -> None:
         self._data = memoryview(data)
         self._pace = pace
 

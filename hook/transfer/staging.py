@@ -59,14 +59,13 @@ class Staging:
         """Send every body from now on as ``pace`` lets it go."""
 
         def paced(request: AWSPreparedRequest, **_: object) -> None:
-            # Here and not as the call's argument: boto3 reads a body for its signature before it sends it, and asks
-            # the server for leave to send (Expect) whatever is not plain bytes.
-            if isinstance(request.body, (bytes, bytearray)):
+            # Here and not as the call's argument: boto3 reads a body for its signature before it sends it.
+            if isinstance(request.body, bytearray):
                 request.body = cast("IO[bytes]", PacedBody(request.body, pace))
 
         self._client.meta.events.register("before-send.s3", paced)
 
-    def put(self, key: str, data: bytes | bytearray, *, sha256: bytes, content_type: str, encoding: str = "") -> Staged:
+    def put(self, key: str, data: bytearray, *, sha256: bytes, content_type: str, encoding: str = "") -> Staged:
         """Upload an object in one request."""
         request: PutObjectRequestTypeDef = {
             "Bucket": self._bucket,
@@ -84,7 +83,7 @@ class Staging:
 
     def put_narinfo(self, key: StagingNarInfoKey, data: bytes, *, sha256: bytes) -> Staged:
         """Upload a narinfo, which submits it."""
-        return self.put(str(key), data, sha256=sha256, content_type=NARINFO_CONTENT_TYPE)
+        return self.put(str(key), bytearray(data), sha256=sha256, content_type=NARINFO_CONTENT_TYPE)
 
     def begin(self, key: str) -> str:
         """Begin a multipart upload of a NAR and return its id."""
@@ -94,7 +93,7 @@ class Staging:
             )
         return self._expect(answer.get("UploadId"), "an upload id")
 
-    def put_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray, *, sha256: bytes) -> Part:
+    def put_part(self, key: str, upload_id: str, number: int, data: bytearray, *, sha256: bytes) -> Part:
         """Upload one part; raises :class:`UploadGoneError`."""
         with self._trouble("A part of a NAR cannot be put into"):
             answer = self._client.upload_part(
@@ -167,8 +166,12 @@ class Staging:
         return version_id
 
 
-def _body(data: bytes | bytearray) -> bytes:
-    """Say what boto3 takes although its types do not; a copy would double what a part takes."""
+def _body(data: bytearray) -> bytes:
+    """Say what boto3 takes although its types do not.
+
+    Never bytes: boto3 makes a file of them, asks the server for leave (Expect: 100-continue, a round trip more), and
+    sends that file at its own pace.
+    """
     return cast("bytes", data)
 
 

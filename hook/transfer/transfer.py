@@ -133,7 +133,7 @@ class Transfer:
             return
         with self._budget.share(log.size):
             try:
-                data = log.path.read_bytes()
+                data = log.read()
             except OSError as error:
                 raise Trouble(
                     Cause.MACHINE,

@@ -145,7 +145,7 @@ def test_without_a_rate_nothing_waits() -> None:
 
 def test_what_is_to_stop_stops_before_the_next_slice() -> None:
     stop = Event()
-    body = iter(PacedBody(bytes(3 * SLICE_SIZE), Pace(None, stop)))
+    body = iter(PacedBody(bytearray(3 * SLICE_SIZE), Pace(None, stop)))
     next(body)
     stop.set()
     with pytest.raises(StoppedError):
@@ -153,7 +153,7 @@ def test_what_is_to_stop_stops_before_the_next_slice() -> None:
 
 
 def test_a_body_may_be_sent_again_from_its_beginning() -> None:
-    data = bytes(range(256)) * 700
+    data = bytearray(range(256)) * 700
     body = PacedBody(data, Pace(None, Event()))
     assert b"".join(body) == data
     body.seek(0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,12 +21,22 @@ from nixcache.narinfo import NarInfo
 from nixcache.store_path import StorePath
 from nixcache.verify import verify
 from protocol.verdicts import AwaitingQuorum, Conflict, Duplicate, Published, Rejected, Verdict, Waiting
+from protocol.version import VERSION
 from tests.hook.builder import Builder, Ended
 from tests.hook.nix import derivation
 from tests.hook.service import Service
 
+_ROOT = Path(__file__).parents[2]
 _LIMITED = ("--timeout", "60")
 _AT_ONCE = ("--timeout", "0")
+_CONTRADICTIONS = [
+    ["wait"],
+    ["wait", "--all", "x"],
+    ["wait", "--all", "--timeout", "nan"],
+    ["forget"],
+    ["forget", "--rejected", "x"],
+    ["completion", "csh"],
+]
 _GRAPH = f"""
 let low = {derivation("low", "echo low > $out")};
     middle = {derivation("middle", "echo ${low} > $out; echo $out > $dev", outputs="out dev")};
@@ -37,6 +50,12 @@ def _is_one_line(said: str) -> bool:
 
 def _rejected(problem: str = "Wrong.") -> Rejected:
     return Rejected("nar-hash-mismatch", problem, "Build it again.", "NarHash", None)
+
+
+@pytest.fixture
+def asking_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for a verdict as soon as there can be one, so that no test depends on how much time has passed."""
+    monkeypatch.setattr("hook.verdict_watch.FIRST_ASKED", 0.0)
 
 
 @pytest.mark.usefixtures("judging")
@@ -119,7 +138,7 @@ def test_a_refusal_is_told_with_its_reason_kept_and_not_tried_again(
     assert builder.assay("upload", "--once", *_AT_ONCE).code == ExitCode.DONE, "nothing is left to do in this run"
     assert service.staged() == staged
     status = builder.assay("status").out
-    assert status.startswith("rejected")
+    assert status.startswith("1 rejected\n")
     assert path.base_name in status
     reason = "nar-hash-mismatch (NarHash): Wrong." if isinstance(verdict, Rejected) else "conflict: "
     assert reason in ended.err
@@ -172,13 +191,15 @@ def test_no_verdict_in_time_keeps_everything_and_the_next_run_gets_it_without_up
     assert service.staged() == staged
 
 
+@pytest.mark.usefixtures("asking_at_once")
 def test_who_awaits_a_quorum_in_vain_is_told_what_is_missing_and_not_that_the_service_is_down(
     builder: Builder, service: Service
 ) -> None:
     voted, other = builder.nix.add("voted", b"data"), builder.nix.add("other", b"data")
-    verdicts: dict[StorePath, Verdict] = {voted: AwaitingQuorum(1, 2), other: Published(("test-1",))}
-    with service.judging(builder.nix.store_dir, lambda narinfo: verdicts[narinfo.store_path]):
-        ended = builder.assay("push", builder.nix.full(voted), builder.nix.full(other), "--timeout", "2")
+    builder.assay("push", builder.nix.full(voted), builder.nix.full(other), *_AT_ONCE)
+    service.tell(voted, AwaitingQuorum(1, 2))
+    service.tell(other, Published(("test-1",)))
+    ended = builder.assay("upload", "--once", *_AT_ONCE)
     assert ended.code == ExitCode.TIMED_OUT
     assert f"awaiting a quorum {voted.base_name}: 1 of 2 builders agree" in ended.out
     assert _is_one_line(ended.err)
@@ -326,10 +347,11 @@ def test_trouble_once_it_is_over_the_queue_goes_on(builder: Builder, path: Store
     assert builder.entries() == {}
 
 
+@pytest.mark.usefixtures("asking_at_once")
 def test_a_ledger_that_cannot_be_read_is_told_while_waiting(builder: Builder) -> None:
     path = builder.nix.add("file", b"data")
     builder.configure(ASSAY_LEDGER_BUCKET="no-such-ledger")
-    ended = builder.assay("push", builder.nix.full(path), "--timeout", "1")
+    ended = builder.assay("push", builder.nix.full(path), *_AT_ONCE)
     assert ended.code == ExitCode.TROUBLE
     assert ended.err.count("NoSuchBucket") == 1
     assert isinstance(builder.entries()[path].progress, Submitted)
@@ -406,7 +428,9 @@ def test_pushing_what_is_no_store_path_is_wrong_usage(builder: Builder, text: st
     assert not (builder.state_dir / SPOOL_NEW).exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["unknown"], ["push"], ["upload", "--timeout", "soon"], ["status", "more"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["unknown"], ["push"], ["upload", "--timeout", "soon"], ["status", "more"], *_CONTRADICTIONS]
+)
 def test_wrong_usage_exits_2(builder: Builder, arguments: list[str]) -> None:
     ended = builder.assay(*arguments)
     assert ended.code == ExitCode.USAGE
@@ -424,7 +448,21 @@ def test_wrong_configuration_exits_2_in_one_line(builder: Builder) -> None:
 def test_help_names_every_command_key_and_exit_code(builder: Builder) -> None:
     ended = builder.assay("--help")
     assert ended.code == ExitCode.DONE
-    words = ["hook-script", "upload", "daemon", "status", "push", "builder", "staging_bucket", "ASSAY_CONFIG"]
+    words = [
+        "hook-script",
+        "upload",
+        "daemon",
+        "status",
+        "push",
+        "wait",
+        "explain",
+        "doctor",
+        "forget",
+        "completion",
+        "builder",
+        "staging_bucket",
+        "ASSAY_CONFIG",
+    ]
     assert [word for word in words if word not in ended.out] == []
     for code in ExitCode:
         assert f"  {code.value:<4} {code.meaning}" in ended.out
@@ -442,7 +480,9 @@ def test_exit_codes_are_stable() -> None:
 
 
 def test_status_of_nothing(builder: Builder) -> None:
-    assert builder.assay("status") == Ended(0, "Nothing is queued.\n", "")
+    ended = builder.assay("status")
+    assert (ended.code, ended.err) == (ExitCode.DONE, "")
+    assert ended.out.startswith("Nothing is queued.\nNo uploader works on it")
 
 
 def test_status_as_json_holds_what_the_text_holds(builder: Builder) -> None:
@@ -454,13 +494,16 @@ def test_status_as_json_holds_what_the_text_holds(builder: Builder) -> None:
     (entry,) = document["entries"]
     assert (entry["storePath"], entry["state"], entry["uploads"]) == (builder.nix.full(path), "submitted", 1)
     assert document["hookProblems"] == ["2026-01-01T00:00:00Z assay: no space"]
-    assert document["unreadable"][0]["file"].endswith("broken")
+    assert (document["schema"], document["spooled"], document["owner"]) == (1, 1, None)
+    assert document["counts"] == {"queued": 0, "submitted": 1, "rejected": 0}
+    assert (document["stateDir"], document["concluded"], document["setAside"]) == (str(builder.state_dir), [], [])
     text = builder.assay("status").out
+    assert text.startswith("1 submitted, 1 hook run not taken in yet\nNo uploader works on it")
     assert "awaits its verdict" in text
     assert "no space" in text
-    assert "unreadable: " in text
     builder.assay("upload", "--once", *_AT_ONCE)
     assert "set aside: " in builder.assay("status").out
+    assert len(json.loads(builder.assay("status", "--json").out)["setAside"]) == 1
 
 
 def test_hook_script_prints_what_it_would_write(builder: Builder) -> None:
@@ -475,3 +518,89 @@ def test_hook_script_into_a_directory_that_is_not_there_says_so(builder: Builder
     assert _is_one_line(ended.err)
     assert f"there is no directory {tmp_path}/none" in ended.err
     assert "free space" not in ended.err
+
+
+def test_version(builder: Builder) -> None:
+    assert builder.assay("--version") == Ended(0, f"assay {VERSION}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["status"], ["hook-script"], ["completion", "bash"], ["forget", "--rejected"]]
+)
+def test_what_needs_no_network_imports_no_boto3(builder: Builder, arguments: list[str]) -> None:
+    program = f"import sys, hook.cli\ntry: hook.cli.main({arguments})\nfinally: assert 'boto3' not in sys.modules"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not builder.state_dir.exists(), "looking makes nothing"
+
+
+@pytest.mark.parametrize("how", ["broken pipe", "closed", "full"])
+@pytest.mark.usefixtures("builder")
+def test_an_output_that_cannot_be_written_is_no_traceback(how: str) -> None:
+    if how == "full" and not Path("/dev/full").exists():
+        pytest.skip("only Linux has /dev/full")
+    reading, writing = os.pipe()
+    os.close(reading)
+    redirection = {"broken pipe": "", "closed": ">&-", "full": ">/dev/full"}[how]
+    try:
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f'"$0" -m hook status --json {redirection}', sys.executable],
+            cwd=_ROOT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    if how == "full":
+        assert ended.returncode == ExitCode.TROUBLE
+        assert _is_one_line(ended.stderr)
+    else:
+        assert (ended.returncode, ended.stderr) == (ExitCode.DONE, "")
+
+
+def test_an_ordinary_user_and_root_s_queue_is_one_line_that_says_what_to_do(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, whom no permission stops: the refusal is the operating system's, put in here."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(builder.state_dir / "queue.lock"))
+
+    monkeypatch.setattr("hook.queue.view.QueueView.overview", refuse)
+    ended = builder.assay("status")
+    assert ended.code == ExitCode.TROUBLE
+    assert _is_one_line(ended.err)
+    assert "Run it as root" in ended.err
+    assert "start the uploader" in ended.err
+
+
+def test_what_a_hook_wrote_steers_no_terminal(builder: Builder) -> None:
+    builder.state_dir.mkdir()
+    (builder.state_dir / "hook.log").write_bytes(b"\x1b]0;mine\x07 \xff\n")
+    assert "\x1b" not in builder.assay("status").out
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "forget"])
+def test_a_state_directory_that_is_a_file_is_one_line(builder: Builder, command: str) -> None:
+    builder.state_dir.write_text("")
+    arguments = {"wait": ["--all", "--timeout", "0"], "forget": ["--rejected"]}.get(command, [])
+    ended = builder.assay(command, *arguments)
+    assert "Traceback" not in ended.err
+    assert ended.code == ExitCode.TROUBLE
+    assert _is_one_line(ended.err)
+
+
+@pytest.mark.usefixtures("asking_at_once")
+def test_forgetting_what_was_rejected(builder: Builder, service: Service) -> None:
+    bad, good = builder.nix.add("bad", b"1"), builder.nix.add("good", b"2")
+    builder.assay("push", builder.nix.full(bad), builder.nix.full(good), *_AT_ONCE)
+    service.tell(bad, _rejected())
+    builder.assay("upload", "--once", *_AT_ONCE)
+    kept = builder.assay("forget", builder.nix.full(good))
+    assert kept.code == ExitCode.REFUSED
+    assert _is_one_line(kept.err)
+    assert builder.assay("forget", "--rejected") == Ended(0, f"forgotten {bad.base_name}\n", "")
+    assert builder.assay("forget", "--rejected") == Ended(0, "", "")
+    assert set(builder.entries()) == {good}

@@ -1,0 +1,1 @@
+"""What ``assay doctor`` looks at: a check is one line with its fix, and none of them raises or leaves anything."""

@@ -1,0 +1,209 @@
+"""Following what another process uploads, against a queue of our own and a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hook import post_build
+from hook.exit_code import ExitCode
+from hook.follow import Ending, Everything, Fate, Followed, Named, follow
+from hook.queue.entry import Entry, Queued, Refused, Submitted
+from hook.queue.queue import Queue
+from hook.queue.view import Concluded, QueueView
+from hook.report import Report
+from nixcache.store_path import NIX_STORE, StorePath
+
+A, B, C = (StorePath.from_base_name(f"{digit * 32}-{digit}") for digit in "abc")
+
+
+class Script:
+    """A clock, and what happens at each look: each pause runs the next step, and the time passes at once."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._steps = list(steps)
+        self.now = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> bool:
+        assert seconds > 0, "a pause of nothing is a busy loop"
+        self.now += seconds
+        return bool(self._steps.pop(0)()) if self._steps else False
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """Owned, so that the view has to ask through the socket, as it has to ask a daemon."""
+    queue = Queue(tmp_path, NIX_STORE, report=Report())
+    with queue.owned() as mine:
+        assert mine
+        yield queue
+
+
+def _view(queue: Queue) -> QueueView:
+    return QueueView(queue.state_dir, queue.store_dir)
+
+
+def _submitted(path: StorePath, *waits_for: StorePath) -> Entry:
+    progress = Submitted(version_id="1", staged_at=datetime.now(UTC), since=time.time(), uploads=1, waits_for=waits_for)
+    return Entry(path, time.time(), progress)
+
+
+def _queued(path: StorePath) -> Entry:
+    return Entry(path, time.time(), Queued())
+
+
+def _publish(queue: Queue, path: StorePath) -> Callable[[], object]:
+    return lambda: queue.conclude(path, Concluded(path, time.time(), "published", ""))
+
+
+def _follow(
+    queue: Queue, paths: Named | Everything, script: Script, *, timeout: float = 60, while_owned: bool = False
+) -> tuple[Followed, list[Fate]]:
+    told: list[Fate] = []
+    followed = follow(
+        _view(queue),
+        paths,
+        timeout=timeout,
+        tell=told.append,
+        pause=script.pause,
+        clock=script.clock,
+        while_owned=while_owned,
+    )
+    return followed, told
+
+
+def test_each_ending_is_told_once_and_when_it_is_known(queue: Queue) -> None:
+    queue.save(_queued(A), _submitted(B))
+    followed, told = _follow(queue, Named([A, B]), Script(_publish(queue, B), lambda: None, _publish(queue, A)))
+    assert followed.code is ExitCode.DONE
+    assert [(fate.path, fate.ending) for fate in told] == [(B, Ending.PUBLISHED), (A, Ending.PUBLISHED)]
+
+
+def test_a_refusal_ends_it_with_its_reason(queue: Queue) -> None:
+    queue.save(_queued(A))
+    script = Script(lambda: queue.refuse(A, code="nar-hash-mismatch", problem="Wrong."))
+    followed, [told] = _follow(queue, Named([A]), script)
+    assert followed.code is ExitCode.REFUSED
+    assert (told.outcome, told.why) == ("rejected", "Wrong.")
+
+
+def test_what_waits_through_others_for_a_rejected_path_is_not_waited_for(queue: Queue) -> None:
+    queue.save(Entry(A, 1.0, Refused(code="x", problem="Wrong.", since=1.0)), _submitted(B, A), _submitted(C, B))
+    followed, told = _follow(queue, Named([C]), Script())
+    assert followed.code is ExitCode.REFUSED
+    assert [(fate.path, fate.outcome) for fate in told] == [(C, "blocked")]
+    assert f"waits for {B.base_name} (which was rejected)" in told[0].why
+
+
+def test_waiting_for_one_another_ends_by_the_clock(queue: Queue) -> None:
+    """Nobody can submit such a circle; a ledger that lies about it must not hang us."""
+    queue.save(_submitted(A, B), _submitted(B, A))
+    followed, told = _follow(queue, Named([A]), Script())
+    assert (followed.code, told) == (ExitCode.TIMED_OUT, [])
+    assert followed.fates[A].ending is Ending.OPEN
+
+
+def test_time_out_of_nothing_looks_once(queue: Queue) -> None:
+    queue.save(_queued(A))
+    followed, _ = _follow(queue, Named([A]), Script(), timeout=0)
+    assert followed.code is ExitCode.TIMED_OUT
+
+
+def test_a_refusal_outweighs_what_is_open(queue: Queue) -> None:
+    queue.save(_queued(A), Entry(B, 1.0, Refused(code="x", problem="Wrong.", since=1.0)))
+    assert _follow(queue, Named([A, B]), Script())[0].code is ExitCode.REFUSED
+
+
+def test_an_interruption_ends_it(queue: Queue) -> None:
+    queue.save(_queued(A))
+    assert _follow(queue, Named([A]), Script(lambda: True))[0].code is ExitCode.INTERRUPTED
+
+
+def test_what_was_rejected_and_is_spooled_again_is_waited_for(queue: Queue) -> None:
+    queue.save(Entry(A, 1.0, Refused(code="x", problem="Wrong.", since=1.0)))
+    post_build.enqueue(str(queue.state_dir), [NIX_STORE.render(A)])
+    assert _follow(queue, Named([A]), Script(), timeout=0)[0].code is ExitCode.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    ("cache", "ending"), [({A}, Ending.PUBLISHED), (set(), Ending.UNKNOWN), (None, Ending.UNKNOWN)]
+)
+def test_of_what_the_queue_does_not_know_the_cache_is_asked(
+    queue: Queue, cache: set[StorePath] | None, ending: Ending
+) -> None:
+    followed = follow(
+        _view(queue),
+        Named([A]),
+        timeout=0,
+        tell=lambda _: None,
+        pause=Script().pause,
+        is_published=None if cache is None else lambda paths: cache & set(paths),
+    )
+    assert followed.fates[A].ending is ending
+    assert followed.code is (ExitCode.DONE if ending is Ending.PUBLISHED else ExitCode.REFUSED)
+
+
+def test_an_owner_that_ends_leaves_the_rest_to_whoever_waits(tmp_path: Path) -> None:
+    """Two pushes at once: the first ends when its own path is through, maybe before it has seen the other's."""
+    queue = Queue(tmp_path, NIX_STORE, report=Report())
+    with queue.owned():
+        queue.save(_queued(A))
+    followed, _ = _follow(queue, Named([A]), Script(), while_owned=True)
+    assert followed.is_abandoned
+
+
+def test_while_somebody_owns_it_nothing_is_taken_over(queue: Queue) -> None:
+    queue.save(_queued(A))
+    followed, _ = _follow(queue, Named([A]), Script(), while_owned=True)
+    assert (followed.is_abandoned, followed.code) == (False, ExitCode.TIMED_OUT)
+
+
+def test_everything_is_what_is_there_now_and_not_what_comes_later(queue: Queue) -> None:
+    queue.save(_queued(A))
+    paths = Everything(_view(queue), rejected=True)
+    later = Entry(B, time.time() + 1000, Queued())
+    script = Script(lambda: queue.save(later), _publish(queue, A))
+    followed, _ = _follow(queue, paths, script)
+    assert (followed.code, set(followed.fates)) == (ExitCode.DONE, {A})
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+def test_everything_counts_what_was_rejected_before_if_so_wished(queue: Queue, *, rejected: bool) -> None:
+    queue.save(Entry(A, 1.0, Refused(code="x", problem="Wrong.", since=1.0)))
+    followed, _ = _follow(queue, Everything(_view(queue), rejected=rejected), Script())
+    assert followed.code is (ExitCode.REFUSED if rejected else ExitCode.DONE)
+
+
+def test_a_hook_run_that_names_no_path_yet_is_waited_for(queue: Queue) -> None:
+    """I9: Nix 2.8.0 tells its hook the derivation alone; until it is taken in, nothing else is known of the build."""
+    post_build.enqueue(str(queue.state_dir), [], drv_path=NIX_STORE.render(A))
+
+    def take_in() -> None:
+        queue.take_in(lambda _: [B])
+
+    followed, _ = _follow(queue, Everything(_view(queue), rejected=True), Script(take_in, _publish(queue, B)))
+    assert (followed.code, set(followed.fates)) == (ExitCode.DONE, {B})
+    post_build.enqueue(str(queue.state_dir), [], drv_path=NIX_STORE.render(A))
+    followed, _ = _follow(queue, Everything(_view(queue), rejected=True), Script())
+    assert followed.code is ExitCode.TIMED_OUT
+
+
+def test_everything_of_a_queue_that_is_longer_than_an_answer(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hook.follow.LISTED", 2)
+    queue.save(_queued(A), _queued(B), _queued(C))
+    script = Script(_publish(queue, A), _publish(queue, B), _publish(queue, C))
+    followed, _ = _follow(queue, Everything(_view(queue), rejected=True), script)
+    assert (followed.code, set(followed.fates)) == (ExitCode.DONE, {A, B, C})
+
+
+def test_nothing_is_done_at_once(queue: Queue) -> None:
+    script = Script()
+    assert _follow(queue, Everything(_view(queue), rejected=True), script)[0].code is ExitCode.DONE
+    assert script.now == 0.0
