@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from hook.errors import Cause, Trouble
+from hook.errors import of_disk
 from hook.exit_code import ExitCode
 from hook.queue.entry import Refused, Submitted
-from nixcache.errors import TransientError
+from nixcache.errors import AssayError
 
 if TYPE_CHECKING:
     from threading import Event
@@ -36,8 +36,8 @@ def serve(queue: Queue, uploader: Uploader, *, report: Report, stop: Event) -> E
                     report.problem(f"another uploader works on {queue.state_dir}; stop it first.")
                     return ExitCode.TROUBLE
                 _serve_own(queue, uploader, report, stop)
-        except (OSError, TransientError) as error:
-            report.trouble(_of_disk(error))
+        except (OSError, AssayError) as error:
+            report.trouble(_trouble(error))
             stop.wait(TICK_SECONDS)
     return ExitCode.DONE
 
@@ -54,8 +54,8 @@ def _serve_own(queue: Queue, uploader: Uploader, report: Report, stop: Event) ->
                 adopted_at = time.monotonic()
             trouble = uploader.upload_due()
             trouble = uploader.poll() or trouble
-        except (OSError, TransientError) as error:
-            trouble = _of_disk(error)
+        except (OSError, AssayError) as error:
+            trouble = _trouble(error)
         if stop.is_set():
             return
         report.trouble(trouble)
@@ -99,7 +99,6 @@ class _Drain:
         self._stop = stop
         self._deadline = time.monotonic() + timeout
         self._only = only
-        self._refused_before = queue.counts()[Refused.state]
 
     def run(self) -> ExitCode:
         """Work until the end."""
@@ -113,11 +112,12 @@ class _Drain:
         while True:
             # Somebody waits for it: nothing stays postponed.
             self._queue.nudge()
+            trouble: AssayError | None
             try:
                 self._uploader.take_in()
                 trouble = self._uploader.upload_due()
-            except (OSError, TransientError) as error:
-                trouble = _of_disk(error)
+            except (OSError, AssayError) as error:
+                trouble = _trouble(error)
             if self._stop.is_set():
                 return ExitCode.INTERRUPTED
             if trouble:
@@ -125,7 +125,7 @@ class _Drain:
                 return ExitCode.TROUBLE
             trouble = self._uploader.poll()
             self._report.trouble(trouble)
-            if self._is_settled() and not self._queue.has_spooled():
+            if self._is_settled() and (self._only is not None or not self._queue.has_spooled()):
                 return self._outcome()
             if time.monotonic() > self._deadline:
                 self._give_up()
@@ -139,19 +139,21 @@ class _Drain:
             entries = self._queue.get_many(self._only).items()
             going_on = {path for path, entry in entries if not isinstance(entry.progress, Refused)}
             return not going_on or going_on <= self._queue.blocked()
+        open_ = self._open()
+        return not open_ or open_ == len(self._queue.blocked())
+
+    def _open(self) -> int:
         counts = self._queue.counts()
-        open_ = sum(counts.values()) - counts[Refused.state]
-        return not open_ or (counts[Refused.state] > 0 and open_ == len(self._queue.blocked()))
+        return sum(counts.values()) - counts[Refused.state]
 
     def _outcome(self) -> ExitCode:
         if self._queue.has_set_aside:
             return ExitCode.REFUSED
         if self._only is not None:
             return ExitCode.REFUSED if self._queue.get_many(self._only) else ExitCode.DONE
-        counts = self._queue.counts()
-        # Those that were refused before this run are no failure of it; what is left besides waits for a refused one.
-        left = sum(counts.values()) - self._refused_before
-        return ExitCode.REFUSED if left > 0 else ExitCode.DONE
+        # Those that were refused before this run are no failure of it; what is open still waits for a refused one.
+        failed = self._uploader.refused or self._open()
+        return ExitCode.REFUSED if failed else ExitCode.DONE
 
     def _give_up(self) -> None:
         awaiting = self._awaiting_quorum()
@@ -170,12 +172,5 @@ class _Drain:
         return sum(isinstance(entry.progress, Submitted) and entry.progress.quorum is not None for entry in entries)
 
 
-def _of_disk(error: OSError | TransientError) -> TransientError:
-    if isinstance(error, TransientError):
-        return error
-    place = f" {error.filename}" if error.filename else ""
-    return Trouble(
-        Cause.MACHINE,
-        f"The queue cannot be read or written:{place} {error.strerror}.",
-        remedy="Check the free space and the permissions there.",
-    )
+def _trouble(error: OSError | AssayError) -> AssayError:
+    return of_disk(error) if isinstance(error, OSError) else error

@@ -40,3 +40,13 @@ class Trouble(TransientError):  # noqa: N818 - its branch of the tree says that 
         """Remember what kind of trouble it is, what is wrong, and what to do about it."""
         super().__init__(problem, remedy=remedy)
         self.cause = cause
+
+
+def of_disk(error: OSError) -> Trouble:
+    """Return what the operating system's ``error`` means for the queue."""
+    place = f" {error.filename}" if error.filename else ""
+    return Trouble(
+        Cause.MACHINE,
+        f"The queue cannot be read or written:{place} {error.strerror}.",
+        remedy="Check the free space and the permissions there.",
+    )

@@ -29,11 +29,16 @@ def stop_on_signals(*, grace: float = GRACE_SECONDS) -> Iterator[Event]:
     timer = Timer(grace, os._exit, [ExitCode.INTERRUPTED])
     timer.daemon = True
 
-    def ask_to_stop(_: int, __: FrameType | None) -> None:
-        if stop.is_set():
+    asked: list[int] = []
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        # Not by the event itself: the signal may have come while this very thread held its lock, and then `set` waits
+        # for ever. The timer and a second signal end that.
+        if asked:
             os._exit(ExitCode.INTERRUPTED)
-        stop.set()
+        asked.append(number)
         timer.start()
+        stop.set()
 
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -29,7 +29,7 @@ _WAITING_AT_MOST = 2
 
 
 class Transfer(Protocol):
-    """What puts things into staging (:class:`hook.transfer.upload.Transfer`); called from several threads at once."""
+    """What puts things into staging (:class:`hook.transfer.transfer.Transfer`); called from several threads at once."""
 
     def put_nar(self, info: PathInfo) -> None:
         """Upload the NAR."""

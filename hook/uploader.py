@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from hook.backoff import delay
 from hook.closure import plan
-from hook.errors import Cause, Trouble
+from hook.errors import Cause, Trouble, of_disk
 from hook.nix_store import DumpFailedError, vanished
 from hook.queue.entry import Entry, Queued, Submitted
 from hook.queue.view import Concluded
@@ -37,6 +37,8 @@ AT_ONCE: Final = 12
 """Uploads at a time: small ones wait for round trips. The compressors of 16 would take the process beyond 200 MiB."""
 BATCH: Final = 1000
 """Paths of one round, and hook runs taken in at once: a queue of a million is worked off in bounded memory."""
+CLEAR_UP_SECONDS: Final = 300.0
+"""How often multipart uploads that are wanted no more are looked for."""
 PRESENT_SECONDS: Final = 24 * 3600
 """How long a dependency that was found published is not asked about again."""
 
@@ -72,8 +74,16 @@ class Uploader:
         self._stop = stop
         self._build_logs = build_logs
         self._now = now
-        self._watch = VerdictWatch(ports.queue, ports.ledger, ports.nix_store, report=report, now=now)
+        self._watch = VerdictWatch(ports.queue, ports.ledger, ports.nix_store, report=report, stop=stop, now=now)
+        self._refused = 0
+        self._clears_up_at = float("-inf")
+        self._beat_trouble: TransientError | None = None
         self._at_once = AT_ONCE
+
+    @property
+    def refused(self) -> int:
+        """How many paths it had to give up."""
+        return self._refused + self._watch.refused
 
     def take_in(self) -> None:
         """Make entries of what hooks have spooled; raises OSError and :class:`TransientError`."""
@@ -95,14 +105,26 @@ class Uploader:
         Returns the trouble that kept some of it in the queue, if there was any; raises OSError for the queue's disk.
         """
         trouble: TransientError | None = None
+        self._beat_trouble = None
         while not self._stop.is_set() and (due := self._queue.due(self._now(), BATCH)):
             met = self._upload(due)
             trouble = met or trouble
             if met and not isinstance(met, DumpFailedError):
                 return met
         if not trouble and not self._stop.is_set():
+            self._clear_up()
+        return trouble or self._beat_trouble
+
+    def _clear_up(self) -> None:
+        """Abort what was begun and is wanted no more; that it fails keeps nothing back, and is tried again."""
+        now = self._now()
+        if now < self._clears_up_at <= now + CLEAR_UP_SECONDS:
+            return
+        self._clears_up_at = now + CLEAR_UP_SECONDS
+        try:
             self._ports.transfer.clear_up()
-        return trouble
+        except TransientError as error:
+            self._report.problem(f"A multipart upload that is wanted no more cannot be aborted: {error}")
 
     def _upload(self, due: list[Entry]) -> TransientError | None:
         """Work one batch off: afterwards each of it is submitted, concluded, refused or postponed."""
@@ -153,8 +175,13 @@ class Uploader:
         return on_its_way | remembered | found
 
     def _beat(self) -> None:
-        """Follow verdicts while a long round goes on; trouble with that is met, and told, after the round."""
-        self.poll()
+        """Follow verdicts while a long round goes on; trouble with that is told after the round."""
+        try:
+            self._beat_trouble = self.poll()
+        except OSError as error:
+            self._beat_trouble = of_disk(error)
+        except TransientError as error:
+            self._beat_trouble = error
 
     def _submitted(self, planned: Plan, staged: dict[StorePath, Staged]) -> None:
         """Remember what was submitted. A dependency, which no hook has queued, gets its entry here."""
@@ -190,6 +217,7 @@ class Uploader:
             needs = "" if cause == path else f"it needs {cause.base_name}, which cannot be uploaded. "
             self._report.problem(f"rejected {path.base_name}: {needs}{error}")
             self._queue.refuse(path, code=error.code, problem=f"{needs}{error}")
+            self._refused += 1
 
     def _postpone(self, paths: Iterable[StorePath], trouble: TransientError) -> None:
         cause = trouble.cause if isinstance(trouble, Trouble) else Cause.NETWORK

@@ -24,7 +24,7 @@ from protocol.verdicts import AwaitingQuorum, Conflict, Duplicate, Published, Re
 from protocol.version import VERSION
 from tests.hook.builder import Builder, Ended
 from tests.hook.nix import derivation
-from tests.hook.service import Service
+from tests.hook.service import Service, publish
 
 _ROOT = Path(__file__).parents[2]
 _LIMITED = ("--timeout", "60")
@@ -604,3 +604,17 @@ def test_forgetting_what_was_rejected(builder: Builder, service: Service) -> Non
     assert builder.assay("forget", "--rejected") == Ended(0, f"forgotten {bad.base_name}\n", "")
     assert builder.assay("forget", "--rejected") == Ended(0, "", "")
     assert set(builder.entries()) == {good}
+
+
+def test_once_tells_a_refusal_of_this_run_from_one_of_before(builder: Builder, service: Service) -> None:
+    """As many were refused before as are now: that is no reason for a green job."""
+    first, second = builder.nix.add("first", b"1"), builder.nix.add("second", b"2")
+    refused = Rejected("ca-mismatch", "Wrong.", "", "CA", None)
+    with service.judging(builder.nix.store_dir, lambda _: refused):
+        assert builder.assay("push", builder.nix.full(first), *_LIMITED).code == ExitCode.REFUSED
+    assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.DONE, "nothing of this run"
+    post_build.enqueue(str(builder.state_dir), [builder.nix.full(path) for path in (first, second)])
+    with service.judging(
+        builder.nix.store_dir, lambda narinfo: refused if narinfo.store_path == second else publish(narinfo)
+    ):
+        assert builder.assay("upload", "--once", *_LIMITED).code == ExitCode.REFUSED

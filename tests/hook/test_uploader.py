@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -13,9 +13,9 @@ import pytest
 
 from hook import gc_roots
 from hook.backoff import PATIENCE
-from hook.errors import Cause
+from hook.errors import BuilderCode, Cause, Trouble
 from hook.lookup import NarInfoLookup
-from hook.nix_store import NixStore
+from hook.nix_store import NixStore, PathInfo
 from hook.queue.entry import Entry, Progress, Queued, Submitted
 from hook.queue.queue import Queue
 from hook.report import Report
@@ -23,12 +23,12 @@ from hook.transfer.budget import Budget
 from hook.transfer.packing import Packing
 from hook.transfer.staging import Staging
 from hook.transfer.transfer import Transfer
-from hook.uploader import Ports, Uploader
-from hook.verdict_watch import LOST_SECONDS, MOST_BETWEEN, SUPERSEDED_SECONDS
+from hook.uploader import CLEAR_UP_SECONDS, Ports, Uploader
+from hook.verdict_watch import LONGEST_REST, LOST_SECONDS, MOST_BETWEEN, SUPERSEDED_SECONDS
 from hook.verdicts import Ledger
 from hook.wording import NAMED_AT_MOST
 from nixcache.compression import Compression
-from nixcache.errors import TransientError
+from nixcache.errors import PermanentError, TransientError
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.store_path import StorePath
 from nixcache.verify import verify
@@ -313,6 +313,90 @@ def test_i6_a_submission_that_was_lost_is_made_anew_ever_more_rarely(
     service.tell(path, Published(("k",)))
     _poll(uploader)
     assert queue.get(path) is None
+
+
+def test_i6_an_older_verdict_does_not_hide_that_a_submission_was_lost(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix
+) -> None:
+    path = nix.add("file", b"data")
+    service.tell(path, _REJECTED, version_id="last week's")
+    staged_at = datetime.now(UTC) + timedelta(seconds=5)
+    since = time.time() - LOST_SECONDS - 1
+    queue.save(Entry(path, 0.0, Submitted(version_id="ours", staged_at=staged_at, since=since, uploads=1)))
+    _poll(uploader)
+    assert _progress(queue, path) == Queued(uploads=1)
+
+
+def test_i4_what_was_remembered_as_published_and_is_not_is_uploaded_though_nix_fails_at_first(
+    queue: Queue, service: Service, uploader: Uploader, nix: Nix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator deleted it from the cache; without this, what needs it would wait for ever."""
+    low = derivation("low", "echo low > $out")
+    (top,) = nix.build(f"let low = {low}; in {derivation('top', 'echo ${low} > $out')}")
+    (dependency,) = nix.closure(top) - {top}
+    queue.remember_present([dependency], time.time() + 3600)
+    queue.save(Entry(top, 0.0, Queued()))
+    assert uploader.upload_due() is None
+    assert queue.get(dependency) is None, "it was believed to be published"
+    service.tell(top, Waiting((dependency,)))
+    infos = uploader._nix_store.infos
+    troubles = iter([PermanentError(BuilderCode.NIX_FAILED, "Killed.")])
+
+    def failing_once(paths: Iterable[StorePath]) -> dict[StorePath, PathInfo]:
+        for trouble in troubles:
+            raise trouble
+        return infos(paths)
+
+    monkeypatch.setattr(uploader._nix_store, "infos", failing_once)
+    assert "Killed" in str(_poll(uploader))
+    uploader._watch._rests_until = float("-inf")
+    assert _poll(uploader) is None
+    assert isinstance(_progress(queue, dependency), Queued)
+    assert gc_roots.is_rooted(queue.state_dir, dependency.base_name)
+
+
+def test_i9_an_upload_that_cannot_be_aborted_keeps_nothing_back_and_is_no_busy_loop(
+    queue: Queue, service: Service, lookup: NarInfoLookup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    uploader = _uploader(queue, service, lookup, service.staging, now=lambda: now)
+    tries: list[float] = []
+
+    def denied() -> None:
+        tries.append(now)
+        raise Trouble(Cause.SERVICE, "AccessDenied.")
+
+    monkeypatch.setattr(uploader._ports.transfer, "clear_up", denied)
+    for _ in range(10):
+        assert uploader.upload_due() is None
+        now += CLEAR_UP_SECONDS / 4
+    assert len(tries) == 3
+
+
+def test_a_ledger_that_does_not_answer_is_asked_once_and_then_left_alone_for_a_while(
+    queue: Queue, service: Service, lookup: NarInfoLookup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    uploader = _uploader(queue, service, lookup, service.staging, now=lambda: now)
+    for number in range(50):
+        path = StorePath.from_base_name(f"{number:032d}-x")
+        progress = Submitted(version_id="ours", staged_at=datetime.now(UTC), since=now - 60, uploads=1)
+        queue.save(Entry(path, 0.0, progress))
+    asked: list[object] = []
+
+    def silent(hash_part: object) -> None:
+        asked.append(hash_part)
+        raise Trouble(Cause.NETWORK, "No answer.")
+
+    monkeypatch.setattr(uploader._ports.ledger, "result", silent)
+    assert "No answer" in str(uploader.poll())
+    assert 1 <= len(asked) < 50, "the others would meet the same"
+    before = len(asked)
+    assert "No answer" in str(uploader.poll())
+    assert len(asked) == before
+    now += LONGEST_REST
+    uploader.poll()
+    assert len(asked) > before
 
 
 def test_a_result_that_cannot_be_read_is_trouble_and_changes_nothing(
