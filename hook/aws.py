@@ -198,9 +198,10 @@ def _refused(doing: str, error: ClientError) -> Trouble:
     if code in _CREDENTIALS:
         return Trouble(Cause.CREDENTIALS, problem, remedy=_CREDENTIALS[code])
     if code in _THROTTLED or status in {_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE}:
-        return Trouble(Cause.THROTTLED, problem)
+        return Trouble(Cause.THROTTLED, problem, remedy="Nothing is to be done: it goes on by itself, more slowly.")
     if code in _NETWORK or status >= _SERVER_ERROR:
-        return Trouble(Cause.NETWORK, problem, remedy=_CHECK_NETWORK)
+        # botocore makes a 500 of a page that a portal or a proxy answers with in S3's place.
+        return Trouble(Cause.NETWORK, problem, remedy=f"{_CHECK_NETWORK} Does a portal or a proxy answer for S3?")
     return Trouble(Cause.SERVICE, problem, remedy=_REMEDIES.get(code, ""))
 
 
