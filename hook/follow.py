@@ -100,6 +100,7 @@ class Everything:
         self._view = view
         self._rejected = rejected
         self._until = now()
+        self._has_looked = False
         self._seen: set[StorePath] = set()
         self._is_exhausted = False
         self._spool = Spool(view.state_dir, view.store_dir)
@@ -110,13 +111,18 @@ class Everything:
         # The spool first: what is taken in after that is among the entries.
         names = self._names()
         overview = self._view.overview(limit=LISTED)
+        if not self._has_looked:
+            # What seems to come from the future is there all the same: the clock was set back.
+            self._until = max([self._until, *(entry.queued_at for entry in overview.entries)])
+            self._has_looked = True
         found = [entry for entry in overview.entries if entry.queued_at <= self._until]
         wanted = {entry.path for entry in found if self._rejected or not isinstance(entry.progress, Refused)}
         more = wanted - self._seen
         self._seen |= more
         # Some hook runs name no path until Nix is asked, so the paths alone do not tell.
         is_taken_in = not overview.spooled if names is None else names.isdisjoint(self._spooled or ())
-        self._is_exhausted = not more and is_taken_in and len(found) < LISTED
+        is_all_rejected = overview.counts[Refused.state] == sum(overview.counts.values())
+        self._is_exhausted = not more and is_taken_in and (len(found) < LISTED or is_all_rejected)
         return more
 
     def is_exhausted(self) -> bool:

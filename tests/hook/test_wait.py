@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -12,9 +12,9 @@ import pytest
 
 from hook import post_build
 from hook.exit_code import ExitCode
-from hook.queue.entry import Entry, Refused
+from hook.queue.entry import Entry, Queued, Refused
 from hook.queue.queue import Queue
-from hook.queue.view import Concluded
+from hook.queue.view import Concluded, Known
 from hook.report import Report
 from nixcache.store_path import StorePath
 from tests.hook.builder import Builder, Ended
@@ -116,8 +116,21 @@ def test_json(builder: Builder, path: StorePath) -> None:
 
 
 @pytest.mark.parametrize("command", ["push", "upload"])
-def test_who_finds_another_uploader_nudges_and_follows_it(builder: Builder, path: StorePath, command: str) -> None:
+def test_who_finds_another_uploader_nudges_and_follows_it(
+    builder: Builder, path: StorePath, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def publish(queue: Queue) -> None:
+        # Not before it is followed: of what is published by then, `upload` has nothing to tell.
+        is_followed, known = Event(), queue.known
+
+        def asked(paths: Iterable[StorePath]) -> dict[StorePath, Known]:
+            answer = known(paths)
+            if path in answer:
+                is_followed.set()
+            return answer
+
+        monkeypatch.setattr(queue, "known", asked)
+        assert is_followed.wait(60)
         queue.take_in(lambda _: [])
         queue.conclude(path, Concluded(path, time.time(), "published", ""))
 
@@ -153,3 +166,8 @@ def test_an_uploader_that_ends_too_early_is_replaced(builder: Builder, path: Sto
     assert (ended.code, ended.err) == (ExitCode.DONE, "")
     assert ended.out.count("another uploader works on") == 1
     assert f"published {path.base_name}" in ended.out
+
+
+def test_what_was_queued_while_the_clock_was_ahead_is_waited_for(builder: Builder, path: StorePath) -> None:
+    _save(builder, Entry(path, time.time() + 3600, Queued()))
+    assert builder.assay("wait", "--all", *_AT_ONCE).code == ExitCode.TIMED_OUT
