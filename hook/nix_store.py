@@ -6,6 +6,7 @@ in a shape of its own in each generation. Neither takes a lock that a running ga
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CHUNK_SIZE: Final = 1024 * 1024
 """Bytes of a NAR handed on at once."""
+_EXHAUSTED: Final = frozenset((errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 PATHS_PER_CALL: Final = 500
 """Arguments of one command; 500 of the longest store paths are far below the kernel's limit."""
 
@@ -145,12 +147,14 @@ class NixStore:
                 env={**os.environ, "NIX_CONFIG": settings},
                 start_new_session=new_session,
             )
-        except (FileNotFoundError, PermissionError) as error:
-            # Transient: nothing is wrong with what is queued, and it goes on once Nix is found.
+        except OSError as error:
+            # Transient: nothing is wrong with what is queued, and it goes on once Nix can be started.
             raise Trouble(
                 Cause.MACHINE,
                 f"{program} cannot be started from {self._bin_dir or 'PATH'}: {error.strerror}.",
-                remedy="Set nix_bin_dir to the directory that holds Nix's programs.",
+                remedy="Check how much memory, how many processes and how many open files this user may have."
+                if error.errno in _EXHAUSTED
+                else "Set nix_bin_dir to the directory that holds Nix's programs.",
             ) from error
 
 

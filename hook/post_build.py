@@ -27,7 +27,11 @@ MAX_LOG_SIZE = 1024 * 1024
 MAX_LINE_LENGTH = 2000
 """Characters of one line there: what Nix passes may be a hundred times longer, and comes back in the message."""
 
+PROGRAM_SECONDS = 30.0
+"""How long a program of Nix may take. A build waits for it, and its daemon may hang."""
+
 _HASH_PART_LENGTH = 32
+_PAUSE_SECONDS = 0.002
 _HASH_PART = frozenset("0123456789abcdfghijklmnpqrsvwxyz")
 _NAME = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-._?=")
 
@@ -61,12 +65,9 @@ def enqueue(state_dir: str, paths: list[str], *, drv_path: str | None = None) ->
     for path in [drv_path, *paths] if drv_path is not None else paths:
         if not is_store_path(path):
             raise ValueError(f"{path!r} is no store path; nothing was queued. Only Nix should start this hook.")
-    unsynced: dict[str, None] = {}
+    rooted: dict[str, str] = {}
     for path in paths:
-        try:
-            unsynced[link_gc_root(state_dir, path)] = None
-        except OSError as error:
-            report(state_dir, f"{path} is queued, but garbage collection may take it: {describe(error)}")
+        _root(state_dir, path, rooted)
     lines = [SPOOL_HEADER, *([f"drv {drv_path}"] if drv_path else []), *(f"path {path}" for path in paths), "end", ""]
     name = f"{time.time_ns()}-{os.getpid()}-{os.urandom(4).hex()}"
     tmp, new = f"{state_dir}/{SPOOL_TMP}/{name}", f"{state_dir}/{SPOOL_NEW}/{name}"
@@ -87,13 +88,32 @@ def enqueue(state_dir: str, paths: list[str], *, drv_path: str | None = None) ->
         except OSError:
             os.unlink(tmp)
             raise
+        _root_what_was_let_go(state_dir, rooted)
         # All of it is made before any of it is synced: a journalling file system then writes once, which is what every
         # build waits for. Should the power go in between, the last line tells a torn entry, and the hook had not ended.
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    for directory in (*unsynced, f"{state_dir}/{SPOOL_NEW}"):
+    for directory in (*dict.fromkeys(rooted.values()), f"{state_dir}/{SPOOL_NEW}"):
         sync_directory(directory)
+
+
+def _root(state_dir: str, path: str, rooted: dict[str, str]) -> None:
+    """Root ``path`` and note in which directory; a root that cannot be made is reported."""
+    try:
+        rooted[path] = link_gc_root(state_dir, path)
+    except OSError as error:
+        report(state_dir, f"{path} is queued, but garbage collection may take it: {describe(error)}")
+
+
+def _root_what_was_let_go(state_dir: str, rooted: dict[str, str]) -> None:
+    """Root again what has no root any more, now that the spool entry is there.
+
+    A root that was met may have been an old one, which the uploader lets go unless it sees that entry.
+    """
+    for path, directory in list(rooted.items()):
+        if not os.path.lexists(f"{directory}/{path.rpartition('/')[2]}"):
+            _root(state_dir, path, rooted)
 
 
 def is_store_path(path: str) -> bool:
@@ -162,7 +182,8 @@ def make_directory(path: str) -> None:
         path = os.path.dirname(path)
     for directory in reversed(missing):
         try:
-            os.mkdir(directory)
+            # However lax the umask: who can write here can queue, and make the uploader let go of roots.
+            os.mkdir(directory, 0o755)
         except FileExistsError:
             pass
         sync_directory(os.path.dirname(directory))
@@ -238,7 +259,10 @@ def _declared_outputs(drv_path: str) -> list[str]:
 
 
 def _run(program: str, *arguments: str) -> bytes | None:
-    """Return what ``program`` prints, ``None`` when it fails. Without the subprocess module, which costs 8 ms."""
+    """Return what ``program`` prints, ``None`` when it fails or takes longer than :data:`PROGRAM_SECONDS`.
+
+    Without the subprocess module, which costs 8 ms, and the select module, which is a file of its own to load.
+    """
     directory = os.environ.get("ASSAY_NIX_BIN_DIR")
     executable = f"{directory}/{program}" if directory else program
     # path-info belongs to an experimental command set, which a hook may not expect its caller to have enabled.
@@ -259,12 +283,44 @@ def _run(program: str, *arguments: str) -> bytes | None:
         return None
     finally:
         os.close(writing)
-    answer = b""
-    with open(reading, "rb", buffering=0) as pipe:
-        while piece := pipe.read(65536):
-            answer += piece
-    _, status = os.waitpid(process, 0)
+    deadline = time.monotonic() + PROGRAM_SECONDS
+    try:
+        answer = _read_until(reading, deadline)
+    finally:
+        os.close(reading)
+    status = _ended(process, deadline)
+    if status is None:
+        os.kill(process, 9)
+        # Not for ever: what hangs in the kernel does not even die.
+        _ended(process, time.monotonic() + 1)
     return answer if status == 0 else None
+
+
+def _read_until(pipe: int, deadline: float) -> bytes:
+    """Return what comes through ``pipe`` until it ends, or time does."""
+    os.set_blocking(pipe, False)
+    answer = b""
+    while time.monotonic() < deadline:
+        try:
+            piece = os.read(pipe, 65536)
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
+            continue
+        if not piece:
+            break
+        answer += piece
+    return answer
+
+
+def _ended(process: int, deadline: float) -> int | None:
+    """Return the status with which ``process`` ended; ``None`` when it has not by then."""
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(_PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ MAX_ANSWER: Final = 64 * 1024 * 1024
 PATHS_AT_ONCE: Final = 1000
 """Paths in one request: with the longest of names, a fourth of what it may take."""
 
+LISTED_AT_MOST: Final = 100_000
+"""Entries in one answer, which then just fits: whoever asks must not make the owner hold a million of them."""
+
 _CLIENT_SECONDS: Final = 10.0
 """How long a client may take to ask, and to take its answer."""
 _ANSWER_SECONDS: Final = 60.0
@@ -126,7 +129,13 @@ class Control:
                     self._room.release()
                     time.sleep(0.01)
                     continue
-                Thread(target=self._attend, args=(client,), name="control client", daemon=True).start()
+                try:
+                    Thread(target=self._attend, args=(client,), name="control client", daemon=True).start()
+                except RuntimeError:
+                    # There are no threads left: this client asks again, and the next one may be luckier.
+                    client.close()
+                    self._room.release()
+                    time.sleep(0.01)
 
     def _attend(self, client: socket.socket) -> None:
         try:
@@ -154,7 +163,8 @@ class Control:
     def _act(self, request: Mapping[str, Any], *, may_change: bool) -> dict[str, Any]:
         ask, store_dir = request["ask"], self._queue.store_dir
         if ask == "overview":
-            return {"overview": self._queue.overview(limit=max(0, int(request["limit"]))).document(store_dir)}
+            limit = min(max(0, int(request["limit"])), LISTED_AT_MOST)
+            return {"overview": self._queue.overview(limit=limit).document(store_dir)}
         if ask == "known":
             known = self._queue.known(_paths(request))
             return {"known": {path.base_name: one.document(store_dir) for path, one in known.items()}}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
-from hook.errors import BuilderCode, Cause, Trouble
+from hook.errors import BuilderCode, Cause, Trouble, of_disk
 from nixcache.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -76,14 +77,12 @@ class Database:
         self._file = file
         self._quarantine = quarantine
         self._lock = RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._damage: BaseException | None = None
+        """What the file is to be set aside for before it is opened again."""
+        self._is_closed = False
         with _translated():
-            try:
-                self._connection = _open(file)
-            except (_UnusableError, sqlite3.DatabaseError) as error:
-                if not _is_damage(error):
-                    raise
-                self._set_aside(error)
-                self._connection = _open(file)
+            self._connected()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -92,30 +91,60 @@ class Database:
         Raises :class:`Trouble` for a full disk and whatever else SQLite meets there.
         """
         with self._lock, _translated():
-            if self._connection.in_transaction:
-                yield self._connection
+            connection = self._connected()
+            if connection.in_transaction:
+                yield connection
                 return
             try:
-                self._connection.execute("BEGIN")
-                yield self._connection
-                self._connection.execute("COMMIT")
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("COMMIT")
             except BaseException as error:
                 # SQLite has often rolled back by itself by now.
                 with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
+                    connection.execute("ROLLBACK")
                 if _is_damage(error):
-                    self._connection.close()
-                    self._set_aside(error)
-                    self._connection = _open(self._file)
+                    connection.close()
+                    self._connection, self._damage = None, error
+                    # Where the disk does not let us now, the next transaction tries again.
+                    with suppress(Trouble, sqlite3.Error):
+                        self._connected()
                 raise
 
     def close(self) -> None:
         """Close it, whatever state the disk is in."""
         with self._lock, suppress(sqlite3.Error):
-            self._connection.close()
+            self._is_closed = True
+            if self._connection is not None:
+                self._connection.close()
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection, made anew where the last was given up; raises Trouble and sqlite3.Error."""
+        if self._connection is None:
+            if self._is_closed:
+                # Its lock may be another process's by now.
+                raise sqlite3.ProgrammingError("the queue's database was closed")
+            try:
+                self._connection = self._open_or_set_aside()
+            except OSError as error:
+                raise of_disk(error) from error
+        return self._connection
+
+    def _open_or_set_aside(self) -> sqlite3.Connection:
+        if self._damage is None:
+            try:
+                return _open(self._file)
+            except (_UnusableError, sqlite3.DatabaseError) as error:
+                if not _is_damage(error):
+                    raise
+                self._damage = error
+        self._set_aside(self._damage)
+        self._damage = None
+        return _open(self._file)
 
     def _set_aside(self, error: BaseException) -> None:
-        if self._file is None:
+        # It may have gone before the disk failed.
+        if self._file is None or not self._file.exists():
             return
         problem = PermanentError(
             BuilderCode.QUEUE_ENTRY_MALFORMED,
@@ -127,6 +156,9 @@ class Database:
 
 
 def _open(file: Path | None) -> sqlite3.Connection:
+    if file is not None:
+        # SQLite itself would let everybody read it, and gives what it keeps beside it the same mode.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(file or ":memory:", timeout=5, isolation_level=None, check_same_thread=False)
     try:
         # Exclusive: nothing else is to open it, and no memory is to be shared, which some file systems cannot.

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, RLock
 from typing import TYPE_CHECKING, Final
 
 from hook import gc_roots, post_build
@@ -46,6 +46,8 @@ _LOOK_SECONDS: Final = 15.0
 """How long the owner waits for those who look."""
 _READ_AT_MOST: Final = 1000
 """Spool entries, to find out whether a path is among them. Where there are more, they are to be taken in first."""
+_LOOKED_THROUGH: Final = 10_000
+"""Spool entries, the newest ones, for whoever asks about paths: half a second, and all that is not taken in shortly."""
 _NAMED_AT_MOST: Final = 3
 _BATCH: Final = 1000
 
@@ -70,6 +72,9 @@ class Queue:
         self._intake = Intake(self._spool, self._quarantine, report)
         self._database: Database | None = None
         self._owner: int | None = None
+        # Between what is read of an entry and what is made of it, of its root and of its spool entry, no other thread
+        # may do the same: a path that one thread forgets and another takes in would be lost.
+        self._moving = RLock()
 
     @property
     def has_set_aside(self) -> bool:
@@ -134,12 +139,13 @@ class Queue:
         for run in spooled:
             for path in run.paths:
                 paths.setdefault(path, run.at)
-        known = self.get_many(paths)
-        fresh = [path for path in paths if path not in known or isinstance(known[path].progress, Refused)]
-        for path in fresh:
-            self.root(path)
-        self.save(*(Entry(path, paths[path], Queued()) for path in fresh))
-        self._intake.done(spooled)
+        with self._moving:
+            known = self.get_many(paths)
+            fresh = [path for path in paths if path not in known or isinstance(known[path].progress, Refused)]
+            for path in fresh:
+                self.root(path)
+            self.save(*(Entry(path, paths[path], Queued()) for path in fresh))
+            self._intake.done(spooled)
         return len(spooled)
 
     def get(self, path: StorePath) -> Entry | None:
@@ -183,28 +189,29 @@ class Queue:
 
         The root stays where somebody has, or may have, queued the path again meanwhile.
         """
-        known = self.get(path)
-        now = time.time()
-        self.save(Entry(path, known.queued_at if known else now, Refused(code=code, problem=problem, since=now)))
-        if not self._may_be_spooled(path):
-            gc_roots.release(self.state_dir, path.base_name)
+        with self._moving:
+            known = self.get(path)
+            now = time.time()
+            self.save(Entry(path, known.queued_at if known else now, Refused(code=code, problem=problem, since=now)))
+            self._release(path)
 
     def conclude(self, path: StorePath, concluded: Concluded) -> None:
         """Let go of the root, and then of the entry, and remember how the path left.
 
-        Killed in between, the next owner asks for the verdict again.
+        Killed in between, the next owner asks for the verdict again. The root stays as :meth:`refuse` says.
         """
-        gc_roots.release(self.state_dir, path.base_name)
-        self._table.conclude(concluded)
+        with self._moving:
+            self._release(path)
+            self._table.conclude(concluded)
 
     def forget(self, paths: Iterable[StorePath]) -> set[StorePath]:
         """Drop those of ``paths`` that were refused, with the roots that they may still have, and return them."""
-        known = self.get_many(paths)
-        refused = {path for path, entry in known.items() if isinstance(entry.progress, Refused)}
-        for path in refused:
-            if not self._may_be_spooled(path):
-                gc_roots.release(self.state_dir, path.base_name)
-        self._table.drop(refused)
+        with self._moving:
+            known = self.get_many(paths)
+            refused = {path for path, entry in known.items() if isinstance(entry.progress, Refused)}
+            for path in refused:
+                self._release(path)
+            self._table.drop_refused(refused)
         return refused
 
     def nudge(self) -> None:
@@ -241,11 +248,14 @@ class Queue:
         )
 
     def known(self, paths: Iterable[StorePath]) -> dict[StorePath, Known]:
-        """Return what is known of each of ``paths``, spooled ones included."""
+        """Return what is known of each of ``paths``, spooled ones included.
+
+        Of a spool that holds more than 10,000 entries, the oldest are not looked at: they are about to be taken in.
+        """
         wanted = set(paths)
-        spooled: dict[StorePath, Entry] = {}
-        for run, at in self._spool.readable(self._spool.names()):
-            spooled |= {path: Entry(path, at, Queued()) for path in run.paths if path in wanted}
+        on_its_way = {path for path, entry in self.get_many(wanted).items() if not isinstance(entry.progress, Refused)}
+        # The spool before the entries: what is taken in while we look is then seen twice, and never not at all.
+        spooled = self._spooled_of(wanted - on_its_way)
         entries = self.get_many(wanted)
         # A refused path that is spooled again starts anew.
         anew = {path for path in spooled if path not in entries or isinstance(entries[path].progress, Refused)}
@@ -290,6 +300,13 @@ class Queue:
         self._tell_adopted(adopted)
 
     def _adopt(self, paths: list[StorePath], adopted: list[StorePath], *, young: bool) -> None:
+        with self._moving:
+            orphans = self._orphans(paths, young=young)
+            self.save(*orphans)
+        adopted += [entry.path for entry in orphans]
+
+    def _orphans(self, paths: list[StorePath], *, young: bool) -> list[Entry]:
+        """Return what of ``paths``, which are rooted, is to be queued; let go of what a refusal left over."""
         known = self.get_many(paths)
         now = time.time()
         orphans: list[Entry] = []
@@ -303,9 +320,8 @@ class Queue:
             if entry is None and made_at is not None and (young or is_old):
                 orphans.append(Entry(path, now, Queued()))
             elif entry is not None and is_old:
-                gc_roots.release(self.state_dir, path.base_name)
-        self.save(*orphans)
-        adopted += [entry.path for entry in orphans]
+                self._release(path)
+        return orphans
 
     def _tell_adopted(self, adopted: list[StorePath]) -> None:
         if len(adopted) <= _NAMED_AT_MOST:
@@ -318,6 +334,25 @@ class Queue:
         if base_name not in self._foreign:
             self._report.problem(f"A garbage-collection root is left alone: {error.problem}")
         self._foreign.add(base_name)
+
+    def _release(self, path: StorePath) -> None:
+        """Let go of the root, unless the path is, or may be, spooled."""
+        if self._may_be_spooled(path):
+            return
+        gc_roots.release(self.state_dir, path.base_name)
+        # A hook that met this root took it for its own. Either we see here what it spooled since then, or it looks for
+        # its root after that, and misses it.
+        if self._may_be_spooled(path):
+            self.root(path)
+
+    def _spooled_of(self, wanted: set[StorePath]) -> dict[StorePath, Entry]:
+        found: dict[StorePath, Entry] = {}
+        if wanted:
+            for run, at in self._spool.readable(self._spool.newest(_LOOKED_THROUGH)):
+                found |= {path: Entry(path, at, Queued()) for path in run.paths if path in wanted}
+                if len(found) == len(wanted):
+                    break
+        return found
 
     def _may_be_spooled(self, path: StorePath) -> bool:
         names = self._spool.oldest(_READ_AT_MOST + 1)

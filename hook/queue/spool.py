@@ -52,6 +52,10 @@ class Spool:
         """Return the names of the first entries in the order of time, which is that of names; raises OSError."""
         return heapq.nsmallest(limit, self.names())
 
+    def newest(self, limit: int) -> list[str]:
+        """Return the names of the last entries, the newest first; raises OSError."""
+        return heapq.nlargest(limit, self.names())
+
     def is_empty(self) -> bool:
         """Whether no hook has written anything that was not taken in."""
         return next(self.names(), None) is None

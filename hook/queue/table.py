@@ -70,12 +70,14 @@ class Table:
                     waits = {(missing.base_name, path) for missing in progress.waits_for}
                     connection.executemany("INSERT INTO waits VALUES (?, ?)", waits)
 
-    def drop(self, paths: Iterable[StorePath]) -> None:
-        """Delete the entries of ``paths``."""
+    def drop_refused(self, paths: Iterable[StorePath]) -> None:
+        """Delete the entries of those of ``paths`` that are refused: those wait for nothing."""
         with self._database.transaction() as connection:
             for some, marks in _by_base_name(paths):
-                connection.execute(f"DELETE FROM entries WHERE path IN ({marks})", some)  # noqa: S608
-                connection.execute(f"DELETE FROM waits WHERE path IN ({marks})", some)  # noqa: S608
+                connection.execute(
+                    f"DELETE FROM entries WHERE state = 'rejected' AND path IN ({marks})",  # noqa: S608
+                    some,
+                )
 
     def due(self, now: float, limit: int) -> list[Entry]:
         """Return what is queued and to be tried by ``now``, the oldest first."""
@@ -133,7 +135,8 @@ class Table:
         """Turn an entry into a line of the journal, and forget what is too old there."""
         row = (concluded.path.base_name, concluded.at, concluded.outcome, concluded.remark)
         with self._database.transaction() as connection:
-            self.drop([concluded.path])
+            connection.execute("DELETE FROM entries WHERE path = ?", row[:1])
+            connection.execute("DELETE FROM waits WHERE path = ?", row[:1])
             connection.execute("INSERT INTO journal (path, at, outcome, remark) VALUES (?, ?, ?, ?)", row)
             connection.execute("DELETE FROM journal WHERE id <= (SELECT MAX(id) FROM journal) - ?", (JOURNAL_LENGTH,))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from hook.errors import Cause, Trouble
 from hook.transfer import frames
 from hook.transfer.pace import StoppedError
-from hook.transfer.staging import NAR_CONTENT_TYPE
+from hook.transfer.staging import NAR_CONTENT_TYPE, UploadGoneError
 from nixcache.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -230,7 +230,13 @@ class Outgoing:
         self._send(self._compressed)
         while self._go_on():
             pass
-        self._means.staging.complete(self._key, self._upload_id, self._parts)
+        try:
+            self._means.staging.complete(self._key, self._upload_id, self._parts)
+        except UploadGoneError:
+            # It may still be there without a part that we remember: nothing can be made of it, so it begins anew.
+            with suppress(Trouble):
+                self._means.staging.abort(self._key, self._upload_id)
+            raise
         self._means.multiparts.end(self._key)
 
     def _settle(self) -> None:

@@ -41,7 +41,10 @@ class Staged:
 
 
 class UploadGoneError(Exception):
-    """The bucket knows the multipart upload no more: it was aborted by a lifecycle rule, or completed long ago."""
+    """The bucket knows the multipart upload, or a part of it, no more.
+
+    It was aborted by a lifecycle rule, or completed long ago; or another upload of the part took its place.
+    """
 
 
 class Staging:
@@ -141,7 +144,7 @@ class Staging:
             try:
                 yield
             except ClientError as error:
-                if error.response["Error"].get("Code") == "NoSuchUpload":
+                if error.response["Error"].get("Code") in {"NoSuchUpload", "InvalidPart"}:
                     raise UploadGoneError from error
                 raise
 

@@ -127,19 +127,18 @@ class Transfer:
             return self._staging.put_narinfo(key, data, sha256=hashlib.sha256(data).digest())
 
     def put_log(self, info: PathInfo) -> None:
-        """Upload the build log of the deriver of ``info``, if this machine has it; raises :class:`Trouble`."""
+        """Upload the build log of the deriver of ``info``, if this machine has it and lets us read it.
+
+        Raises :class:`Trouble` for the bucket alone: a log is a courtesy, and no path waits for one.
+        """
         log = build_log(info.deriver) if info.deriver else None
         if log is None or info.deriver is None:
             return
         with self._budget.share(log.size):
             try:
                 data = log.read()
-            except OSError as error:
-                raise Trouble(
-                    Cause.MACHINE,
-                    f"{log.path} cannot be read: {error.strerror}.",
-                    remedy="Make Nix's build logs readable for this user, or set build_logs = false.",
-                ) from error
+            except OSError:
+                return
             key = str(StagingLogKey(self._builder, info.deriver))
             with _interruptible():
                 self._staging.put(
@@ -151,13 +150,27 @@ class Transfer:
                 )
 
     def clear_up(self) -> None:
-        """Abort the multipart uploads that are remembered and that nobody is at; raises :class:`Trouble`."""
+        """Abort the multipart uploads that are remembered and that nobody is at.
+
+        Raises the last :class:`Trouble` once each was tried.
+        """
+        last: Trouble | None = None
         for key, upload_id in self._multiparts.all():
-            with self._keys.if_free(key) as free:
-                begun = self._multiparts.begun(key) if free else None
-                if begun and begun.upload_id == upload_id:
+            try:
+                self._give_up(key, upload_id)
+            except Trouble as trouble:
+                last = trouble
+        if last:
+            raise last
+
+    def _give_up(self, key: str, upload_id: str) -> None:
+        with self._keys.if_free(key) as free:
+            begun = self._multiparts.begun(key) if free else None
+            if begun and begun.upload_id == upload_id:
+                # Begun under another builder's name, it is out of this role's reach: the bucket's lifecycle takes it.
+                if key.startswith(f"{self._builder}/"):
                     self._staging.abort(key, upload_id)
-                    self._multiparts.end(key)
+                self._multiparts.end(key)
 
     def _put_nar(self, key: str, info: PathInfo) -> None:
         size_of_part = part_size(info.nar_size, self._smallest_part)

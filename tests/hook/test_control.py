@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -66,7 +67,6 @@ def _answer_to(state_dir: Path, data: bytes) -> bytes:
         b'{"schema": 1, "ask": []}',
         b'{"schema": 1, "ask": "overview", "limit": "all"}',
         b'{"schema": 1, "ask": "overview", "limit": Infinity}',
-        b'{"schema": 1, "ask": "overview", "limit": 1e300}',
         b'{"schema": 1, "ask": "known", "paths": 1}',
         b'{"schema": 1, "ask": "known", "paths": [1]}',
         b'{"schema": 1, "ask": "forget", "paths": ["../../etc/passwd"]}',
@@ -225,3 +225,34 @@ def test_who_finds_a_line_waits_in_it(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(time, "sleep", lambda _: stack.enter_context(listening.accept()[0]))
         client = stack.enter_context(socket.socket(socket.AF_UNIX))
         assert control._connect(client, tmp_path)
+
+
+def test_nobody_can_ask_for_more_entries_than_an_answer_holds(
+    state_dir: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LISTED_AT_MOST", 2)
+    for digit in "123":
+        queue.refuse(StorePath.from_base_name(f"{digit * 32}-x"), code="x", problem="y")
+    answer = control.ask(state_dir, ask="overview", limit=10**9)
+    assert answer
+    assert len(answer["overview"]["entries"]) == 2
+
+
+@pytest.mark.usefixtures("queue")
+def test_i9_where_no_thread_can_be_started_a_client_is_sent_away_and_the_next_is_answered(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Thread.start
+    failed: list[Thread] = []
+
+    def exhausted(thread: Thread) -> None:
+        # More often than there are places: none may be lost.
+        if thread.name == "control client" and len(failed) <= control._CLIENTS_AT_ONCE:
+            failed.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(Thread, "start", exhausted)
+    for _ in range(control._CLIENTS_AT_ONCE + 1):
+        assert control.ask(state_dir, ask="nudge") is None
+    assert control.ask(state_dir, ask="nudge")

@@ -168,3 +168,33 @@ def test_only_its_owner_may_lock_the_queue(state_dir: Path) -> None:
             assert [file.stat().st_mode & 0o777 for file in state_dir.glob("*.lock")] == [0o600] * 2
     finally:
         os.umask(before)
+
+
+def test_only_its_owner_may_read_the_database(state_dir: Path) -> None:
+    before = os.umask(0)
+    try:
+        with Queue(state_dir, NIX_STORE, report=Report()).owned():
+            modes = {file.name: file.stat().st_mode & 0o777 for file in state_dir.glob(f"{FILE_NAME}*")}
+    finally:
+        os.umask(before)
+    assert FILE_NAME in modes
+    assert set(modes.values()) == {0o600}
+
+
+def test_i9_damage_on_a_disk_that_lets_nothing_be_set_aside_is_trouble_until_it_does(state_dir: Path) -> None:
+    _fill(state_dir)
+    (state_dir / "quarantine").write_text("a file in its place, as good as a full disk")
+    queue = Queue(state_dir, NIX_STORE, report=Report())
+    with queue.owned():
+        damage = sqlite3.DatabaseError("malformed")
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        with pytest.raises(Trouble, match="malformed"), queue._opened_database().transaction():
+            raise damage
+        for _ in range(2):
+            with pytest.raises(Trouble) as caught:
+                queue.counts()
+            assert caught.value.cause is Cause.MACHINE
+        (state_dir / "quarantine").unlink()
+        queue.adopt_orphans(young=True)
+        assert set(queue.get_many(_PATHS)) == set(_PATHS)
+        assert queue.has_set_aside

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
 
-from hook.errors import BuilderCode, Trouble
+from hook.errors import BuilderCode, Cause, Trouble
 from hook.nix_store import NixStore, PathInfo
 from hook.transfer.budget import Budget
 from hook.transfer.outgoing import MAX_PARTS, PART_SIZE, largest, minimum_memory, part_size
@@ -213,3 +214,43 @@ def test_no_nar_has_more_parts_than_s3_takes(size: int) -> None:
 def test_a_small_nar_asks_for_little_memory(size: int) -> None:
     """I7, the builder's side of it."""
     assert minimum_memory(size, PART_SIZE) <= min(2 * size + 2048, 25 * 1024**2)
+
+
+def test_clearing_up_tries_each_and_forgets_what_another_builder_s_name_was_begun_under(
+    nix: Nix, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be aborted keeps none behind it; and a renamed builder's role would be denied for ever."""
+    remembered = Remembered()
+    for key in (f"{BUILDER}/nar/a", "renamed/nar/b", f"{BUILDER}/nar/c"):
+        remembered.begin(key, "id")
+    tried: list[str] = []
+
+    def abort(_: Staging, key: str, upload_id: str) -> None:
+        tried.append(f"{key} {upload_id}")
+        if key.endswith("a"):
+            raise Trouble(Cause.SERVICE, "denied")
+
+    monkeypatch.setattr(Staging, "abort", abort)
+    with pytest.raises(Trouble, match="denied"):
+        _transfer(nix, service, remembered).clear_up()
+    assert tried == [f"{BUILDER}/nar/a id", f"{BUILDER}/nar/c id"]
+    assert remembered.all() == [(f"{BUILDER}/nar/a", "id")]
+
+
+def test_an_upload_whose_parts_the_bucket_does_not_know_any_more_begins_anew(
+    nix: Nix, service: Service, calls: _Calls, info: PathInfo
+) -> None:
+    remembered = Remembered()
+    calls.fail["CompleteMultipartUpload"] = 0
+    with pytest.raises(ConnectionAbortedError):
+        _transfer(nix, service, remembered).put_nar(info)
+    ((key, _),) = remembered.all()
+    begun = remembered.begun(key)
+    assert begun
+    remembered.part(key, 1, replace(begun.parts[1], etag=f'"{"0" * 32}"'))
+    calls.clear()
+    calls.fail.clear()
+    _transfer(nix, service, remembered).put_nar(info)
+    assert _stored(service, info)
+    assert (calls["CreateMultipartUpload"], calls["AbortMultipartUpload"]) == (1, 1)
+    assert (remembered.all(), service.unfinished_uploads()) == ([], 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -205,3 +206,20 @@ def test_another_store_dir_is_the_one_that_nix_uses(nix: Nix) -> None:
     path = nix.add("file", b"data")
     with pytest.raises(PermanentError):
         NixStore(StoreDir("/elsewhere")).infos([path])
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EAGAIN, "processes"), (errno.EMFILE, "open files"), (errno.ENOEXEC, "bin_dir")],
+)
+def test_whatever_keeps_nix_from_being_started_is_trouble(
+    monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("subprocess.Popen", exhausted)
+    with pytest.raises(Trouble, match="cannot be started") as caught:
+        NixStore(NIX_STORE).infos([GONE])
+    assert caught.value.cause is Cause.MACHINE
+    assert remedy in caught.value.remedy

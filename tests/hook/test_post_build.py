@@ -398,3 +398,52 @@ def test_i9_the_script_exits_0_even_when_python_is_gone(builder: Builder) -> Non
     assert "assay: the hook cannot start" in said.stderr
     nobody_listens = ["/bin/sh", "-c", 'exec "$0" 2>&-', str(hook)]
     assert subprocess.run(nobody_listens, check=False).returncode == 0, "not even the complaint can fail a build"
+
+
+def test_i9_a_nix_that_hangs_does_not_hang_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "hangs"
+    # With the pipe open, and with it closed.
+    program.write_text('#!/bin/sh\nif [ "$1" = closed ]; then exec >&-; fi\nexec sleep 600\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("ASSAY_NIX_BIN_DIR", str(tmp_path))
+    monkeypatch.setattr(post_build, "PROGRAM_SECONDS", 0.2)
+    started: list[int] = []
+    spawn = os.posix_spawnp
+
+    def noted(*arguments: object, **options: object) -> int:
+        started.append(spawn(*arguments, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    monkeypatch.setattr(os, "posix_spawnp", noted)
+    for state in ("open", "closed"):
+        assert post_build._run("hangs", state) is None
+        with pytest.raises(ProcessLookupError):
+            os.kill(started[-1], 0)
+
+
+def test_i9_a_root_that_goes_while_its_path_is_queued_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The uploader lets go of what is left of a refusal, just after the hook took it for its own root."""
+    monkeypatch.setenv("NIX_STATE_DIR", str(tmp_path / "nix"))
+    state_dir = tmp_path / "assay"
+    post_build.add_gc_root(str(state_dir), _STORE_PATH)
+    link = Path(gc_roots_dir(str(state_dir))) / _STORE_PATH.rpartition("/")[2]
+    rename = os.rename
+
+    def just_before(source: str, target: str) -> None:
+        link.unlink()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", just_before)
+    post_build.enqueue(str(state_dir), [_STORE_PATH])
+    assert str(link.readlink()) == _STORE_PATH
+
+
+def test_directories_are_for_their_owner_to_write_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        post_build.make_directory(str(tmp_path / "a" / "b"))
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o755] * 2

@@ -23,6 +23,7 @@ from hook.queue.entry import Entry, Queued, Refused, Submitted
 from hook.queue.intake import ASKED_AT_ONCE, Intake
 from hook.queue.overview import Concluded, Known
 from hook.queue.queue import Queue
+from hook.queue.spool import SpoolEntry
 from hook.queue.table import JOURNAL_LENGTH
 from hook.report import Report
 from nixcache.errors import PermanentError, TransientError
@@ -464,3 +465,87 @@ def test_temporary_files_of_hooks_that_were_killed_go_after_an_hour(state_dir: P
     with _reopened(state_dir):
         pass
     assert list((state_dir / SPOOL_TMP).iterdir()) == [young]
+
+
+def test_i9_what_is_forgotten_while_it_is_taken_in_stays_queued(
+    queue: Queue, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`assay forget` asks in a thread of its own, while the owner takes in what was built again."""
+    queue.refuse(PATHS[0], code="x", problem="y")
+    _spool(state_dir, PATHS[0])
+    may_be_spooled = queue._may_be_spooled
+    taking: list[threading.Thread] = []
+    saved = Event()
+    save = queue.save
+
+    def save_and_tell(*entries: Entry) -> None:
+        save(*entries)
+        saved.set()
+
+    def taken_in_meanwhile(path: StorePath) -> bool:
+        if not taking:
+            taking.append(threading.Thread(target=queue.take_in, args=(_no_outputs,)))
+            taking[0].start()
+            assert not saved.wait(0.2), "nothing is saved between a look at an entry and its end"
+        return may_be_spooled(path)
+
+    monkeypatch.setattr(queue, "save", save_and_tell)
+    monkeypatch.setattr(queue, "_may_be_spooled", taken_in_meanwhile)
+    queue.forget([PATHS[0]])
+    taking[0].join(60)
+    assert _entries(queue)[PATHS[0]].progress == Queued()
+    assert gc_roots.is_rooted(state_dir, PATHS[0].base_name)
+
+
+def test_i9_forgetting_deletes_no_row_that_is_refused_no_longer(queue: Queue) -> None:
+    queue.save(Entry(PATHS[0], 1.0, Queued()))
+    queue._table.drop_refused([PATHS[0]])
+    assert queue.get(PATHS[0])
+
+
+@pytest.mark.parametrize("release", ["refuse", "forget", "conclude", "adopt"])
+def test_i9_what_a_hook_queues_while_its_root_is_let_go_is_rooted(
+    queue: Queue, state_dir: Path, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    """The hook met the old root and took it for its own."""
+    path = PATHS[0]
+    if release in {"forget", "adopt"}:
+        queue.refuse(path, code="x", problem="y")
+    _orphan(state_dir, path, seconds_old=100)
+    let_go = gc_roots.release
+
+    def meanwhile(*arguments: object) -> None:
+        _spool(state_dir, path)
+        let_go(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gc_roots, "release", meanwhile)
+    if release == "refuse":
+        queue.refuse(path, code="x", problem="y")
+    elif release == "forget":
+        assert queue.forget([path]) == {path}
+    elif release == "conclude":
+        queue.conclude(path, Concluded(path, 1.0, "published", ""))
+    else:
+        queue.adopt_orphans()
+    assert queue.has_spooled()
+    assert gc_roots.is_rooted(state_dir, path.base_name)
+
+
+def test_no_more_of_a_spool_is_read_for_one_question_than_a_bound(
+    queue: Queue, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hook.queue.queue._LOOKED_THROUGH", 3)
+    read: list[str] = []
+    one = queue._spool.read
+
+    def noted(name: str) -> tuple[SpoolEntry, float]:
+        read.append(name)
+        return one(name)
+
+    monkeypatch.setattr(queue._spool, "read", noted)
+    for number in range(10):
+        _spool(state_dir, _numbered(number))
+    assert queue.known([_numbered(9)])[_numbered(9)].entry
+    assert len(read) == 1
+    assert queue.known([PATHS[0]]) == {PATHS[0]: Known(None, None)}
+    assert len(read) == 4

@@ -16,6 +16,7 @@ from hook.errors import BuilderCode
 from hook.nix_store import NixStore, PathInfo
 from hook.transfer import frames
 from hook.transfer.budget import Budget
+from hook.transfer.build_log import BuildLog
 from hook.transfer.packing import Packing
 from hook.transfer.staging import Staged, Staging
 from hook.transfer.transfer import Transfer
@@ -238,4 +239,16 @@ def test_a_log_that_is_missing_is_no_trouble(nix: Nix, service: Service, store: 
     info = _info(store, nix.add("file", b"data"))
     transfer.put_log(info)
     transfer.put_log(replace(info, deriver=StorePath.from_base_name(f"{'0' * 32}-x.drv")))
+    assert service.staged() == []
+
+
+def test_a_log_that_cannot_be_read_keeps_nothing_back(
+    nix: Nix, service: Service, store: NixStore, transfer: Transfer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: BuildLog) -> bytearray:
+        raise PermissionError(13, "Permission denied")
+
+    (path,) = nix.build(derivation("secretive", "echo hush; echo x > $out"))
+    monkeypatch.setattr(BuildLog, "read", denied)
+    transfer.put_log(_info(store, path))
     assert service.staged() == []
