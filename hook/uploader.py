@@ -139,7 +139,8 @@ class Uploader:
             trouble = error if isinstance(error, TransientError) else _of_nix(error)
             self._postpone(asked_for, trouble)
             return trouble
-        for path in asked_for - planned.missing.keys() - planned.vanished:
+        published = asked_for - planned.missing.keys() - planned.vanished
+        for path in (entry.path for entry in due if entry.path in published):
             self._report.progress(f"already published {path.base_name}")
             self._queue.conclude(path, Concluded(path, self._now(), ALREADY_PUBLISHED, ""))
         self._report.planned(len(planned.missing), sum(info.nar_size for info in planned.missing.values()))

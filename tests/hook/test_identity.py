@@ -52,7 +52,7 @@ def test_a_builder_s_own_role_is_enough_from_build_to_signed_path(builder: Build
         assert NarInfo.parse(body, builder.nix.store_dir).is_signed_by(deployed.deployment.public_key)
     operator.close()
     again = builder.assay("push", *map(builder.nix.full, built), "--timeout", "0")
-    assert again.out.splitlines() == [f"already published {path.base_name}" for path in built]
+    assert sorted(again.out.splitlines()) == sorted(f"already published {path.base_name}" for path in built)
 
 
 def test_a_wrong_key_and_another_builder_s_name_are_one_line_and_keep_the_queue(
