@@ -59,6 +59,8 @@ class _Found:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # http.server's is 5: a client that opens more connections at once waits a second for TCP to try again.
+    request_queue_size = 128
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
         super().__init__((LOOPBACK, 0), _Handler)

@@ -59,7 +59,7 @@ class Bench:
             with self._machine(generation) as (here, scratch):
                 here.build(load, None)
                 built = here.outputs(load)[:_HOOK_RUNS]
-                hooks = {EMPTY: peers.empty_hook(scratch / "empty"), OURS: Ours(self.service, here, scratch).hook}
+                hooks = {EMPTY: peers.empty_hook(scratch / "empty"), OURS: self._ours(here, scratch).hook}
                 for peer in self._peers(generation, scratch, (peers.XZ,)):
                     hooks[peer.name] = peer.hook(here, scratch / f"peer-{len(hooks)}")
                 for name, hook in hooks.items():
@@ -78,10 +78,10 @@ class Bench:
             with self._machine(generation) as (here, scratch):
                 yield EMPTY, _of_build(here.build(load, peers.empty_hook(scratch / "hook")))
         with self._machine(generation) as (here, scratch):
-            yield DAEMON, self._beside(load, here, Ours(self.service, here, scratch))
+            yield DAEMON, self._beside(load, here, self._ours(here, scratch))
         if newest:
             with self._machine(generation) as (here, scratch):
-                yield ONCE, self._after(load, here, Ours(self.service, here, scratch))
+                yield ONCE, self._after(load, here, self._ours(here, scratch))
         with TemporaryDirectory(dir=self.directory) as caches:
             for peer in self._peers(generation, Path(caches), (peers.XZ,)):
                 with self._machine(generation) as (here, scratch):
@@ -91,7 +91,24 @@ class Bench:
         for compression in compressions:
             yield peers.directory(scratch / f"cache-{compression}", compression)
             if generation is self.generations[-1]:  # the older ones of Debian know no s3:// at all
-                yield peers.s3(self.service.aws, _new_bucket(self.service.aws), compression)
+                yield peers.s3(self.service.aws, self._new_bucket(), compression)
+
+    def _ours(self, here: Machine, scratch: Path) -> Ours:
+        """Configure ours to look up where its peers do: at the server itself, with nothing in front of it."""
+        aws, cache = self.service.aws, self.service.deployment.settings.cache_bucket
+        return Ours(self.service, here, scratch, cache_url=f"{aws.endpoint}/{cache}")
+
+    def _new_bucket(self) -> str:
+        """Make a bucket on which each request costs the server what it costs on ours: versions and events are kept."""
+        s3, name = self.service.aws.client("s3", UNCHECKED), f"peer-{next(_BUCKETS)}"
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        staging = s3.get_bucket_notification_configuration(Bucket=self.service.deployment.settings.staging_bucket)
+        s3.put_bucket_notification_configuration(
+            Bucket=name,
+            NotificationConfiguration={"QueueConfigurations": staging["QueueConfigurations"]},
+        )
+        return name
 
     def _copied(self, here: Machine, peer: Peer, outputs: Sequence[str]) -> Run:
         log = RequestLog(self.log)
@@ -133,7 +150,7 @@ def until_published(
 ) -> float | None:
     """Return the seconds from the build's begin until the cache has all of ``load``; ``service`` is at work."""
     with machine(generation, directory / "machine") as here, TemporaryDirectory(dir=directory) as scratch:
-        ours = Ours(service, here, Path(scratch))
+        ours = Ours(service, here, Path(scratch), cache_url=service.cache_url)
         with ours.daemon() as daemon:
             ours.wait_until_owned(daemon, _START_SECONDS)
             requests = RequestLog(log)
@@ -184,12 +201,6 @@ def _of_ours(load: Load, ours: Ours, uploader: Metered, log: RequestLog, started
         peak_memory=cost.peak_memory,
         stored=requests.nar_bytes,
     )
-
-
-def _new_bucket(aws: Aws) -> str:
-    name = f"peer-{next(_BUCKETS)}"
-    aws.client("s3", UNCHECKED).create_bucket(Bucket=name)
-    return name
 
 
 def _size(cache: Path) -> int:

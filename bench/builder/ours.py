@@ -21,8 +21,8 @@ _POLL_SECONDS: Final = 0.02
 class Ours:
     """One builder with an empty queue."""
 
-    def __init__(self, service: LocalService, machine: Machine, directory: Path) -> None:
-        """Configure it in ``directory``, which must exist, and write its hook."""
+    def __init__(self, service: LocalService, machine: Machine, directory: Path, *, cache_url: str) -> None:
+        """Configure it in ``directory``, which must exist, and write its hook; ``cache_url`` is where it looks up."""
         settings = service.deployment.settings
         self.staging_bucket = settings.staging_bucket
         self._state_dir = directory / "state"
@@ -31,7 +31,7 @@ class Ours:
             f'builder = "{ALICE}"\n'
             f'staging_bucket = "{settings.staging_bucket}"\n'
             f'ledger_bucket = "{settings.ledger_bucket}"\n'
-            f'cache_url = "{service.cache_url}"\n'
+            f'cache_url = "{cache_url}"\n'
             f'state_dir = "{self._state_dir}"\n'
         )
         self._environment: Mapping[str, str] = {
@@ -51,8 +51,8 @@ class Ours:
             time.sleep(_POLL_SECONDS)
 
     def daemon(self) -> Metered:
-        """Start the uploader that runs for ever."""
-        return Metered(_command("daemon"), self._environment)
+        """Start the uploader that runs for ever, at the priority that its systemd unit gives it."""
+        return Metered(("nice", "-n", "10", *_command("daemon")), self._environment)
 
     def upload_once(self) -> Metered:
         """Start the one that ends with the last verdict."""

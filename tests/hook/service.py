@@ -48,7 +48,7 @@ class Service:
         self.s3.put_bucket_versioning(Bucket=self.staging, VersioningConfiguration={"Status": "Enabled"})
         self._directory = TemporaryDirectory()
         self.cache = Path(self._directory.name)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(self.cache)))
+        self._server = _Server(("127.0.0.1", 0), partial(_Quiet, directory=str(self.cache)))
         self.cache_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
@@ -145,6 +145,11 @@ class Service:
 
     def _get(self, key: str) -> bytes:
         return self.s3.get_object(Bucket=self.staging, Key=key)["Body"].read()
+
+
+class _Server(ThreadingHTTPServer):
+    # http.server's is 5: a client that opens more connections at once waits a second for TCP to try again.
+    request_queue_size = 128
 
 
 class _Quiet(SimpleHTTPRequestHandler):
