@@ -29,6 +29,18 @@ METRIC_MONTH: Final = 0.30
 """A custom metric, whatever is counted in it."""
 SECRET_MONTH: Final = 0.40
 
+SERVER_HOUR: Final = {"t4g.small": 0.0168, "t4g.medium": 0.0336}
+"""An EC2 instance, on demand."""
+DATABASE_HOUR: Final = {"db.t4g.micro": 0.016, "db.t4g.medium": 0.065}
+"""An RDS instance of PostgreSQL in one zone, on demand."""
+ADDRESS_HOUR: Final = 0.005
+"""A public IPv4 address."""
+SERVER_DISK: Final = 20 * 0.08
+DATABASE_DISK: Final = 20 * 0.115
+"""20 GB of gp3 each, for a month."""
+SERVER_WRITES: Final = 3
+"""What a server that signs has put into S3 for a path: NAR, listing and narinfo."""
+
 LAMBDA_GB: Final = 1769 / 1024
 """The function's memory: one vCPU's worth."""
 REQUEST_SECONDS: Final = 0.03
@@ -88,6 +100,18 @@ def monthly_bill() -> tuple[Item, ...]:
         _item("secret", 1, SECRET_MONTH),
         _item("metrics, those of ingest", METRICS, METRIC_MONTH),
         _item("SQS requests, polling", polls, SQS_REQUEST),
+    )
+
+
+def server_bill(paths: int, *, server: str, database: str) -> tuple[Item, ...]:
+    """Return what a cache costs a month that runs always, on one instance with a database, and keeps NARs in S3."""
+    hours = DAYS_OF_A_MONTH * 24
+    return (
+        _item(server, hours, SERVER_HOUR[server]),
+        _item(database, hours, DATABASE_HOUR[database]),
+        _item("public address", hours, ADDRESS_HOUR),
+        _item("disks", 1, SERVER_DISK + DATABASE_DISK),
+        _item("S3 PUT", SERVER_WRITES * paths, S3_WRITE),
     )
 
 

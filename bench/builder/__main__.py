@@ -27,11 +27,11 @@ from tests.differential.nix_generations import Generation, available
 def main() -> None:
     """Measure each load by every contestant, then what a run of each hook takes, then ours up to the verdict."""
     parser = argparse.ArgumentParser(prog="bench.builder", description=__doc__.splitlines()[0])
-    parser.add_argument("--few", type=int, default=200, help="tiny paths (default: %(default)s)")
-    parser.add_argument("--many", type=int, default=2000, help="tiny paths (default: %(default)s)")
-    parser.add_argument("--megabytes", type=int, default=512, help="of one large path (default: %(default)s)")
-    parser.add_argument("--files", type=int, default=50_000, help="of one path (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of the small loads (default: %(default)s)")
+    parser.add_argument("--few", type=_positive, default=200, help="tiny paths (default: %(default)s)")
+    parser.add_argument("--many", type=_positive, default=2000, help="tiny paths (default: %(default)s)")
+    parser.add_argument("--megabytes", type=_positive, default=512, help="of one large path (default: %(default)s)")
+    parser.add_argument("--files", type=_positive, default=50_000, help="of one path (default: %(default)s)")
+    parser.add_argument("--rounds", type=_positive, default=3, help="of the small loads (default: %(default)s)")
     options = parser.parse_args()
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; load {load} (what else runs spoils figures)\n")
@@ -42,6 +42,14 @@ def main() -> None:
     print(f"Nix {', '.join(map(str, generations))}\n")
     with TemporaryDirectory(prefix="assay-bench-") as name:
         _measure(Path(name).resolve(), generations, options)
+
+
+def _positive(text: str) -> int:
+    """Read a number of things to measure: of none there is no median."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def _measure(directory: Path, generations: Sequence[Generation], options: argparse.Namespace) -> None:

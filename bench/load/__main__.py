@@ -12,7 +12,13 @@ import os
 import platform
 from typing import Final
 
-from bench.load.costs import print_bill, print_bill_by_size, print_case_requests, print_monthly_bill
+from bench.load.costs import (
+    print_bill,
+    print_bill_by_size,
+    print_bills_by_month,
+    print_case_requests,
+    print_monthly_bill,
+)
 from bench.load.figures import print_figures
 from bench.load.plan import make_plan
 from bench.load.run import run
@@ -46,6 +52,7 @@ def main() -> None:
     print_bill(outcome, cases[LEAF])
     print_bill_by_size(cases[LEAF], cases[LARGE])
     print_monthly_bill()
+    print_bills_by_month(cases[LEAF], cases[LARGE])
 
 
 if __name__ == "__main__":

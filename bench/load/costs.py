@@ -13,6 +13,15 @@ from bench.prices import Item, bill, total
 
 _PATHS: Final = 1000
 _STORED_GB: Final = 100
+_MONTHS: Final = {
+    1_000: ("t4g.small", "db.t4g.micro"),
+    100_000: ("t4g.small", "db.t4g.micro"),
+    10_000_000: ("t4g.medium", "db.t4g.medium"),
+}
+"""Paths a month, and the smallest instances that we would run a server for them on."""
+_MEAN_NAR: Final = 1_000_000
+_STAGED_GB: Final = prices.S3_GB_MONTH * prices.STAGING_DAYS / prices.DAYS_OF_A_MONTH
+"""US dollars for a GB in staging until its lifecycle rule takes it."""
 _SIZES: Final = {"100 kB": 100_000, "1 MB": 1_000_000, "10 MB": 10_000_000}
 
 
@@ -52,13 +61,11 @@ def print_bill(outcome: Outcome, leaf: Case) -> None:
 
 def print_bill_by_size(leaf: Case, large: Case) -> None:
     """Print the bill of 100 GB of NARs, compressed, by the size of a path."""
-    cpu_seconds_a_byte = (large.usage.cpu_seconds - leaf.usage.cpu_seconds) / (large.nar_size - leaf.nar_size)
-    seconds_a_byte = max(cpu_seconds_a_byte, 1 / prices.STREAM_BYTES_A_SECOND)
     _print_row(f"{_STORED_GB} GB of NARs, in files of", *_SIZES)
     _print_line(len(_SIZES))
     paths = [_STORED_GB * prices.GB / size for size in _SIZES.values()]
-    verified = _STORED_GB * prices.GB * seconds_a_byte * prices.LAMBDA_GB * prices.LAMBDA_GB_SECOND
-    staged = _STORED_GB * prices.S3_GB_MONTH * prices.STAGING_DAYS / prices.DAYS_OF_A_MONTH
+    verified = _STORED_GB * prices.GB * _dollars_a_byte(leaf, large)
+    staged = _STORED_GB * _STAGED_GB
     once = [number * total(_bill_of(leaf)) + verified + staged for number in paths]
     _print_row("paths", *(f"{number:,.0f}" for number in paths))
     _print_row("submitting and publishing them, US$", *(f"{number * total(_bill_of(leaf)):.2f}" for number in paths))
@@ -78,6 +85,36 @@ def print_monthly_bill() -> None:
         _print_row(item.name, *_cells(item, 1))
     _print_row("**together**", "", f"**{total(items):.2f}**")
     print()
+
+
+def print_bills_by_month(leaf: Case, large: Case) -> None:
+    """Print what months of few and of many paths cost, beside an always-on server for the same."""
+    _print_row("published paths a month, 1 MB each", *(f"{paths:,}" for paths in _MONTHS))
+    _print_line(len(_MONTHS))
+    submitted = [paths * total(_bill_of(leaf)) for paths in _MONTHS]
+    verified = [paths * _MEAN_NAR * _dollars_a_byte(leaf, large) for paths in _MONTHS]
+    staged = [paths * _MEAN_NAR / prices.GB * _STAGED_GB for paths in _MONTHS]
+    alone = total(prices.monthly_bill())
+    _print_row("submitting and publishing, US$", *(f"{dollars:,.2f}" for dollars in submitted))
+    _print_row("reading and verifying, US$", *(f"{dollars:,.2f}" for dollars in verified))
+    _print_row("staging, US$", *(f"{dollars:,.2f}" for dollars in staged))
+    _print_row("whatever happens, US$", *(f"{alone:,.2f}" for _ in _MONTHS))
+    ours = [sum(parts) + alone for parts in zip(submitted, verified, staged, strict=True)]
+    _print_row("**Assay, US$**", *(f"**{dollars:,.2f}**" for dollars in ours))
+    theirs = [
+        prices.server_bill(paths, server=server, database=database) for paths, (server, database) in _MONTHS.items()
+    ]
+    _print_row("instance and database", *(f"{server}, {database}" for server, database in _MONTHS.values()))
+    _print_row("those, address and disks, US$", *(f"{total(items[:-1]):,.2f}" for items in theirs))
+    _print_row("S3 PUT, US$", *(f"{items[-1].dollars:,.2f}" for items in theirs))
+    _print_row("**a server, US$**", *(f"**{total(items):,.2f}**" for items in theirs))
+    print()
+
+
+def _dollars_a_byte(leaf: Case, large: Case) -> float:
+    """Return what it costs to read and verify a byte of a NAR, compressed."""
+    cpu_seconds = (large.usage.cpu_seconds - leaf.usage.cpu_seconds) / (large.nar_size - leaf.nar_size)
+    return max(cpu_seconds, 1 / prices.STREAM_BYTES_A_SECOND) * prices.LAMBDA_GB * prices.LAMBDA_GB_SECOND
 
 
 def _bill_of(case: Case) -> tuple[Item, ...]:

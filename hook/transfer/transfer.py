@@ -152,13 +152,15 @@ class Transfer:
     def clear_up(self) -> None:
         """Abort the multipart uploads that are remembered and that nobody is at.
 
-        Raises the last :class:`Trouble` once each was tried.
+        Raises the last :class:`Trouble` once each was tried; one that all of them would meet, at once.
         """
         last: Trouble | None = None
         for key, upload_id in self._multiparts.all():
             try:
                 self._give_up(key, upload_id)
             except Trouble as trouble:
+                if trouble.cause is not Cause.SERVICE:
+                    raise
                 last = trouble
         if last:
             raise last

@@ -237,6 +237,24 @@ def test_clearing_up_tries_each_and_forgets_what_another_builder_s_name_was_begu
     assert remembered.all() == [(f"{BUILDER}/nar/a", "id")]
 
 
+def test_clearing_up_ends_where_nobody_answers(nix: Nix, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand uploads, each tried until it times out, would hold up everything for hours."""
+    remembered = Remembered()
+    for key in (f"{BUILDER}/nar/a", f"{BUILDER}/nar/b"):
+        remembered.begin(key, "id")
+    tried: list[str] = []
+
+    def abort(_: Staging, key: str, upload_id: str) -> None:
+        tried.append(f"{key} {upload_id}")
+        raise Trouble(Cause.NETWORK, "no answer")
+
+    monkeypatch.setattr(Staging, "abort", abort)
+    with pytest.raises(Trouble, match="no answer"):
+        _transfer(nix, service, remembered).clear_up()
+    assert tried == [f"{BUILDER}/nar/a id"]
+    assert len(remembered.all()) == 2
+
+
 def test_an_upload_whose_parts_the_bucket_does_not_know_any_more_begins_anew(
     nix: Nix, service: Service, calls: _Calls, info: PathInfo
 ) -> None:
