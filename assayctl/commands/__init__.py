@@ -1,0 +1,1 @@
+"""The commands, one a file: ``add_parser`` registers it, ``run`` returns its exit code."""

@@ -1,0 +1,33 @@
+"""``assayctl import-key``: sign with an existing key."""
+
+from __future__ import annotations
+
+import argparse
+
+from assayctl.deployment import Deployment
+from assayctl.keys import SigningSecret
+from protocol.outputs import Output
+
+_LARGEST = 4096
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Register the command."""
+    parser = commands.add_parser(
+        "import-key",
+        help="sign with an existing key",
+        description="Reads a secret key, as `nix-store --generate-binary-cache-key` writes it, from a file or standard"
+        " input (-). It signs from now on; the one before signs beside it until the overlap ends. Destroy the"
+        " file afterwards.",
+    )
+    parser.add_argument("file", type=argparse.FileType("r"), help="the secret key; - for standard input")
+    return parser
+
+
+def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
+    """Do it; raises PermanentError and TransientError."""
+    with arguments.file as file:
+        text = file.read(_LARGEST)
+    secret = SigningSecret(deployment.session.client("secretsmanager"), deployment.output(Output.SIGNING_SECRET_NAME))
+    print(f"It signs from now on. Readers trust it as\n{secret.import_key(text)}")
+    return 0

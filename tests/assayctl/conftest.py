@@ -1,0 +1,124 @@
+"""A deployed stage, as far as an operator sees it, in moto."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import boto3
+import pytest
+
+from assayctl import dead_letters
+from assayctl.cli import main
+from local.aws import UNCHECKED, MotoServer
+from protocol.keys import BuilderName
+from protocol.outputs import Output, describe_role, stack_name
+
+BUILDER = BuilderName("ci-1")
+_STAGES = count()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stack's outputs in moto, with what they name."""
+
+    name: str
+    session: boto3.Session
+    outputs: dict[Output, str]
+    role: str
+
+    def __getitem__(self, output: Output) -> str:
+        return self.outputs[output]
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[dict[str, str]]:
+    with MotoServer() as server:
+        yield server.aws.environment(UNCHECKED)
+
+
+@pytest.fixture(scope="session")
+def session() -> boto3.Session:
+    """One for all tests: what it reads of AWS's own descriptions takes longer than a test."""
+    return boto3.Session()
+
+
+@pytest.fixture
+def stage(moto: dict[str, str], session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    # moto has one server, and no other to ask.
+    monkeypatch.setattr(dead_letters, "_WAIT_SECONDS", 0)
+    for variable in os.environ:
+        if variable.startswith("AWS_"):
+            monkeypatch.delenv(variable)
+    for variable, value in moto.items():
+        monkeypatch.setenv(variable, value)
+    name = f"s{next(_STAGES)}"
+    monkeypatch.setattr("boto3.Session", lambda: session)
+    s3, sqs = session.client("s3"), session.client("sqs")
+    outputs = {
+        Output.SIGNING_SECRET_NAME: f"assay/{name}/signing-key",
+        Output.DISTRIBUTION_ID: _distribution(session, name),
+    }
+    for output, kind in ((Output.CACHE_BUCKET, "cache"), (Output.LEDGER_BUCKET, "ledger")):
+        outputs[output] = f"{name}-{kind}"
+        s3.create_bucket(Bucket=outputs[output])
+        s3.put_bucket_versioning(Bucket=outputs[output], VersioningConfiguration={"Status": "Enabled"})
+    for output, kind in ((Output.INGEST_QUEUE_URL, "queue"), (Output.DEAD_LETTER_QUEUE_URL, "dead")):
+        outputs[output] = sqs.create_queue(QueueName=f"{name}-{kind}")["QueueUrl"]
+    session.client("secretsmanager").create_secret(Name=outputs[Output.SIGNING_SECRET_NAME])
+    role = session.client("iam").create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument="{}")["Role"]
+    rendered = {output.value: {"Value": value} for output, value in outputs.items()}
+    rendered["Role"] = {"Value": role["Arn"], "Description": describe_role(BUILDER)}
+    template = {"Resources": {"Nothing": {"Type": "AWS::SNS::Topic"}}, "Outputs": rendered}
+    session.client("cloudformation").create_stack(StackName=stack_name(name), TemplateBody=json.dumps(template))
+    return Stage(name, session, outputs, role["RoleName"])
+
+
+@pytest.fixture
+def run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> Ended:
+        code = main(["--stage", stage.name, *arguments])
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+def _distribution(session: boto3.Session, name: str) -> str:
+    made = session.client("cloudfront").create_distribution(
+        DistributionConfig={
+            "CallerReference": name,
+            "Comment": "",
+            "Enabled": True,
+            "Origins": {
+                "Quantity": 1,
+                "Items": [
+                    {
+                        "Id": "cache",
+                        "DomainName": "cache.s3.amazonaws.com",
+                        "S3OriginConfig": {"OriginAccessIdentity": ""},
+                    }
+                ],
+            },
+            "DefaultCacheBehavior": {
+                "TargetOriginId": "cache",
+                "ViewerProtocolPolicy": "https-only",
+                "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}},
+                "MinTTL": 0,
+            },
+        }
+    )
+    return made["Distribution"]["Id"]
