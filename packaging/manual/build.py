@@ -1,4 +1,4 @@
-"""``build.py``: writes what the parser says into docs/man/assay.1 and docs/reference/command-line.md.
+"""``build.py``: writes what the parsers say into docs/man/assay.1 and the references of both commands.
 
 Run it as ``PYTHONPATH=. .venv/bin/python packaging/manual/build.py`` after every change of a command; a test fails
 where somebody forgot. ``--check`` writes nothing, and exits 1 where a file is not what it would write.
@@ -17,8 +17,10 @@ ROOT: Final = Path(__file__).parents[2]
 MAN: Final = ROOT / "docs" / "man" / "assay.1"
 REFERENCE: Final = ROOT / "docs" / "reference" / "command-line.md"
 
+OPERATORS: Final = ROOT / "docs" / "reference" / "assayctl.md"
+
 _COLUMNS: Final = "100"
-_HELP: Final = re.compile(r"```console\n\$ assay ([a-z-]*) ?--help\n.*?```", re.DOTALL)
+_HELP: Final = re.compile(r"```console\n\$ assay(?:ctl)? ([a-z-]*) ?--help\n.*?```", re.DOTALL)
 _FILES: Final = (
     ("/etc/assay/builder.toml", "The configuration. ASSAY_CONFIG names another file; each key can be a variable."),
     ("/var/lib/assay", "The queue, and the log of what went wrong in the hook."),
@@ -29,13 +31,15 @@ def main() -> int:
     """Write both, or compare."""
     # The parser reads how wide a terminal is, and newer Pythons whether it has colours.
     os.environ |= {"COLUMNS": _COLUMNS, "NO_COLOR": "1"}
-    from hook.cli import parser  # noqa: PLC0415 - after the above
+    from assayctl.cli import parser as operators_parser  # noqa: PLC0415 - after the above
+    from hook.cli import parser  # noqa: PLC0415 - as above
     from hook.exit_code import ExitCode  # noqa: PLC0415 - as above
 
-    assay = parser()
+    assay, assayctl = parser(), operators_parser()
     written = {
         MAN: _man(assay, [(code.value, code.meaning) for code in ExitCode]),
         REFERENCE: _HELP.sub(lambda match: _block(assay, match[1]), REFERENCE.read_text(encoding="utf-8")),
+        OPERATORS: _HELP.sub(lambda match: _block(assayctl, match[1]), OPERATORS.read_text(encoding="utf-8")),
     }
     stale = [file for file, text in written.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
@@ -54,7 +58,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 
 def _block(parser: argparse.ArgumentParser, command: str) -> str:
     said = (_commands(parser)[command] if command else parser).format_help()
-    return f"```console\n$ assay {f'{command} ' if command else ''}--help\n{said}```"
+    return f"```console\n$ {parser.prog} {f'{command} ' if command else ''}--help\n{said}```"
 
 
 def _man(parser: argparse.ArgumentParser, codes: list[tuple[int, str]]) -> str:
