@@ -12,9 +12,11 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from hook.errors import BuilderCode
 from hook.post_build import DEFAULT_STATE_DIR, gc_roots_dir
+from hook.redaction import without_password
 from hook.transfer.packing import DEFAULT_LEVELS, LEVELS, Packing
 from nixcache.compression import Compression
 from nixcache.errors import PermanentError
@@ -44,6 +46,8 @@ KEYS = (
     "build_logs",
 )
 
+_URL_KEYS = ("cache_url", "upstreams")
+_STORE_DIR = "/nix/store"
 _MAX_FILE_NAME = 255
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _URL = re.compile(r"https?://[!-~]+", re.ASCII)
@@ -82,27 +86,33 @@ class UploaderConfig:
 
 def machine_config(environ: Mapping[str, str]) -> MachineConfig:
     """Read what every command needs; raises :class:`PermanentError` (``config-invalid``)."""
-    return _machine(_Settings(environ), environ)
+    settings = _Settings(environ)
+    config = _machine(settings)
+    settings.raise_first()
+    return config
 
 
 def uploader_config(environ: Mapping[str, str]) -> UploaderConfig:
     """Read everything; raises :class:`PermanentError` (``config-invalid``), naming source, key and what to do."""
-    return _uploader(_Settings(environ), environ)
+    settings = _Settings(environ)
+    config = _uploader(settings)
+    settings.raise_first()
+    return config
 
 
 def problems(environ: Mapping[str, str]) -> list[PermanentError]:
     """Return what is wrong with each key, where :func:`uploader_config` raises the first; none where it raises none."""
     try:
-        settings = _Collecting(environ)
-        _uploader(settings, environ)
+        settings = _Settings(environ)
     except PermanentError as error:
         return [error]
+    _uploader(settings)
     return settings.problems
 
 
-def _uploader(settings: _Settings, environ: Mapping[str, str]) -> UploaderConfig:
+def _uploader(settings: _Settings) -> UploaderConfig:
     return UploaderConfig(
-        machine=_machine(settings, environ),
+        machine=_machine(settings),
         builder=settings.required("builder", lambda value: BuilderName(_text(value))),
         staging_bucket=settings.required("staging_bucket", _bucket),
         ledger_bucket=settings.required("ledger_bucket", _bucket),
@@ -114,47 +124,70 @@ def _uploader(settings: _Settings, environ: Mapping[str, str]) -> UploaderConfig
     )
 
 
-def _machine(settings: _Settings, environ: Mapping[str, str]) -> MachineConfig:
+def _machine(settings: _Settings) -> MachineConfig:
     return MachineConfig(
         state_dir=settings.optional("state_dir", _state_dir, Path(DEFAULT_STATE_DIR)),
         nix_bin_dir=settings.optional("nix_bin_dir", _absolute, None),
-        # Nix's own variable, so that both always speak of the same store.
-        store_dir=StoreDir(environ.get("NIX_STORE_DIR") or "/nix/store"),
+        store_dir=settings.store_dir(),
     )
 
 
 class _Settings:
-    """Raw values and where each came from."""
+    """Raw values and where each came from; a stand-in, and one more of ``problems``, where a key is missing or wrong.
+
+    Raises :class:`PermanentError` where there is no reading the file at all.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
+        self.problems: list[PermanentError] = []
+        self._environ = environ
         named = environ.get("ASSAY_CONFIG")
         self._file = Path(named) if named else DEFAULT_CONFIG_FILE
         self._values: dict[str, tuple[Any, str]] = {}
         for key, value in self._read_file(must_exist=bool(named)).items():
-            if key not in KEYS:
-                raise _invalid(str(self._file), key, "is no setting", f"Known are {', '.join(KEYS)}.")
-            self._values[key] = (value, str(self._file))
+            if key in KEYS:
+                self._values[key] = (value, str(self._file))
+            else:
+                self.problems.append(_invalid(str(self._file), key, "is no setting", f"Known are {', '.join(KEYS)}."))
         for key in KEYS:
             variable = _variable(key)
             if environ.get(variable):
                 self._values[key] = (environ[variable], variable)
 
+    def raise_first(self) -> None:
+        """Raise the first problem, if there is any."""
+        if self.problems:
+            raise self.problems[0]
+
     def required(self, key: str, parse: Callable[[Any], T]) -> T:
-        if key not in self._values:
-            raise _invalid(str(self._file), key, "is not set", f"Set it there, or {_variable(key)} in the environment.")
-        return self._parsed(key, parse)
+        nothing = cast("T", None)
+        if key in self._values:
+            return self._parsed(key, parse, nothing)
+        remedy = f"Set it there, or {_variable(key)} in the environment."
+        self.problems.append(_invalid(str(self._file), key, "is not set", remedy))
+        return nothing
 
     def optional(self, key: str, parse: Callable[[Any], T], default: T) -> T:
-        return self._parsed(key, parse) if key in self._values else default
+        return self._parsed(key, parse, default) if key in self._values else default
 
-    def _parsed(self, key: str, parse: Callable[[Any], T]) -> T:
+    def store_dir(self) -> StoreDir:
+        """Return what Nix's own variable says, so that both always speak of the same store."""
+        try:
+            return StoreDir(self._environ.get("NIX_STORE_DIR") or _STORE_DIR)
+        except PermanentError as error:
+            self.problems.append(error)
+            return StoreDir(_STORE_DIR)
+
+    def _parsed(self, key: str, parse: Callable[[Any], T], stand_in: T) -> T:
         value, where = self._values[key]
         try:
             return parse(value)
         except PermanentError as error:
-            raise _invalid(where, key, error.problem, error.remedy) from error
+            self.problems.append(_invalid(where, key, error.problem, error.remedy))
         except (ValueError, TypeError) as error:
-            raise _invalid(where, key, f"{value!r} will not do", str(error)) from error
+            shown = _without_passwords(value) if key in _URL_KEYS else value
+            self.problems.append(_invalid(where, key, f"{shown!r} will not do", str(error)))
+        return stand_in
 
     def _read_file(self, *, must_exist: bool) -> dict[str, Any]:
         try:
@@ -171,26 +204,10 @@ class _Settings:
             raise _invalid(str(self._file), None, f"not TOML: {error}", 'Write one key = "value" a line.') from error
 
 
-class _Collecting(_Settings):
-    """Goes on with a stand-in where a key is missing or wrong."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(environ)
-        self.problems: list[PermanentError] = []
-
-    def required(self, key: str, parse: Callable[[Any], T]) -> T:
-        try:
-            return super().required(key, parse)
-        except PermanentError as error:
-            self.problems.append(error)
-            return cast("T", None)
-
-    def optional(self, key: str, parse: Callable[[Any], T], default: T) -> T:
-        try:
-            return super().optional(key, parse, default)
-        except PermanentError as error:
-            self.problems.append(error)
-            return default
+def _without_passwords(value: object) -> object:
+    if isinstance(value, list):
+        return [_without_passwords(word) for word in value]
+    return without_password(value) if isinstance(value, str) else value
 
 
 def _variable(key: str) -> str:
@@ -215,9 +232,20 @@ def _bucket(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    if not _URL.fullmatch(_text(value)):
+    text = _text(value)
+    if not _URL.fullmatch(text):
         raise ValueError("Give a URL that begins with https:// or http://.")
-    return str(value).rstrip("/")
+    if not _has_host(text):
+        raise ValueError("Give a URL with a host, and with %2F where a password has a slash.")
+    return text.rstrip("/")
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _urls(value: object) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from hook.errors import of_disk
 from hook.exit_code import ExitCode
 from hook.queue.entry import Refused, Submitted
+from hook.queue.intake import ASKED_AT_ONCE
+from hook.queue.spool import Spool
 from nixcache.errors import AssayError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ TICK_SECONDS: Final = 1.0
 """How often the spool is looked at."""
 DRAIN_TICK_SECONDS: Final = 0.25
 """The same, where somebody is waiting for it."""
+LOOKS: Final = 20
+"""How often ``upload --once`` looks in vain at what Nix cannot name: outputs may be registered just after the hook."""
 _LOOKED_AT: Final = 1000
 ADOPT_SECONDS: Final = 60.0
 """How often roots without an entry are looked for, which costs a look at every root."""
@@ -99,6 +103,8 @@ class _Drain:
         self._stop = stop
         self._deadline = time.monotonic() + timeout
         self._only = only
+        self._left: frozenset[str] = frozenset()
+        self._looks = 0
 
     def run(self) -> ExitCode:
         """Work until the end."""
@@ -125,8 +131,11 @@ class _Drain:
                 return ExitCode.TROUBLE
             trouble = self._uploader.poll()
             self._report.trouble(trouble)
-            if self._is_settled() and (self._only is not None or not self._queue.has_spooled()):
-                return self._outcome()
+            if self._is_settled():
+                if self._only is not None or not self._queue.has_spooled():
+                    return self._outcome()
+                if self._cannot_be_taken_in():
+                    return ExitCode.REFUSED
             if time.monotonic() > self._deadline:
                 self._give_up()
                 return ExitCode.TROUBLE if trouble else ExitCode.TIMED_OUT
@@ -141,6 +150,25 @@ class _Drain:
             return not going_on or going_on <= self._queue.blocked()
         open_ = self._open()
         return not open_ or open_ == len(self._queue.blocked())
+
+    def _cannot_be_taken_in(self) -> bool:
+        """Whether what is spooled stays so although each of it was looked at several times; say it, if so."""
+        spool = Spool(self._queue.state_dir, self._queue.store_dir)
+        names = frozenset(spool.names())
+        self._looks = self._looks + 1 if names == self._left else 0
+        self._left = names
+        if not names or self._looks < LOOKS + len(names) // ASKED_AT_ONCE:
+            return False
+        first = min(names)
+        built = next((run.drv_path.base_name for run, _ in spool.readable([first]) if run.drv_path), "")
+        what = f"Nix names no output of {built}" if built else f"{spool.file(first)} cannot be read"
+        others = len(names) - 1
+        more = f"; of {others:,} more hook {'run' if others == 1 else 'runs'} it is the same" if others else ""
+        self._report.problem(
+            f"{what}{more}. It is kept, and the next uploader looks at it again. Push what was built with"
+            f" `assay push`, then delete {spool.file(first)}."
+        )
+        return True
 
     def _open(self) -> int:
         counts = self._queue.counts()

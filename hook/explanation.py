@@ -5,21 +5,19 @@ Whatever cannot be asked is remembered with its reason, and keeps nothing else f
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from hook.aws import s3_client
-from hook.errors import BuilderCode
 from hook.lookup import NarInfoLookup
 from hook.nix_store import NixStore
 from hook.post_build import describe
 from hook.queue.entry import Submitted
 from hook.queue.view import Known, QueueView
+from hook.subject import Subject
 from hook.verdicts import Ledger
-from nixcache.errors import AssayError, PermanentError
-from nixcache.store_path import HASH_PART_LENGTH, HashPart, StorePath, parse_hash_part
+from nixcache.errors import AssayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from hook.nix_store import PathInfo
     from hook.queue.entry import Entry
     from nixcache.narinfo import NarInfo
-    from nixcache.store_path import StoreDir
+    from nixcache.store_path import HashPart, StorePath
     from protocol.results import Result
 
     T = TypeVar("T")
@@ -37,14 +35,6 @@ CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 10.0
 ATTEMPTS: Final = 2
 """Somebody waits for the answer: what does not come within half a minute is told as such."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is asked about; ``path`` is None where only the hash part is known, and nobody here knows the name."""
-
-    hash_part: HashPart
-    path: StorePath | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,40 +100,6 @@ class Facts:
     def could_not_ask(self, *what: str) -> bool:
         """Whether one of these could not be asked."""
         return any(unasked.what in what for unasked in self.unasked)
-
-
-def subject(text: str, store_dir: StoreDir) -> Subject:
-    """Return what ``text`` names: a store path, something inside one, a symlink to one, a base name, a hash part.
-
-    Raises :class:`PermanentError`.
-    """
-    resolved = text if text.startswith(f"{store_dir.path}/") else os.path.realpath(text)
-    if resolved.startswith(f"{store_dir.path}/"):
-        base_name = resolved.removeprefix(f"{store_dir.path}/").partition("/")[0]
-        path = store_dir.parse(f"{store_dir.path}/{base_name}")
-        return Subject(path.hash_part, path)
-    try:
-        if len(text) == HASH_PART_LENGTH:
-            return _of_hash_part(parse_hash_part(text), store_dir)
-        path = StorePath.from_base_name(text)
-    except PermanentError:
-        raise PermanentError(
-            BuilderCode.CONFIG_INVALID,
-            f"{text[:300]} is not in the store {store_dir.path}.",
-            remedy="Name a store path, a symlink to one such as ./result, a base name or a hash part.",
-        ) from None
-    return Subject(path.hash_part, path)
-
-
-def _of_hash_part(hash_part: HashPart, store_dir: StoreDir) -> Subject:
-    try:
-        with os.scandir(store_dir.path) as files:
-            # Beside a path, Nix keeps `.lock`, `.chroot` and the like: only a base name of the store can be it.
-            names = (file.name for file in files if file.name.startswith(f"{hash_part}-"))
-            path = next((StorePath.from_base_name(name) for name in sorted(names, key=len)), None)
-    except (OSError, PermanentError):
-        path = None
-    return Subject(hash_part, path)
 
 
 class Investigator:

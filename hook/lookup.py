@@ -7,6 +7,7 @@ and each of them would empty the queue without an upload.
 from __future__ import annotations
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from threading import Lock
@@ -17,6 +18,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 import urllib3
 
 from hook.errors import Cause, Trouble
+from hook.redaction import without_password
 from nixcache.errors import PermanentError
 from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
 from protocol.keys import CacheNarInfoKey
@@ -34,6 +36,8 @@ RETRIES: Final = 3
 """Of one request, where an answer or its absence may be passing."""
 _CA_BUNDLES: Final = ("AWS_CA_BUNDLE", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE")
 """The first that is set counts: one bundle for S3 and the caches, or Nix's own, or OpenSSL's."""
+_CONNECTION: Final = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
+"""What urllib3 begins with: the host and the port, which the address names already."""
 # S3 answers 403 for what is missing unless the caller may list the bucket, and the public may not.
 _ABSENT: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.GONE)
 
@@ -83,7 +87,7 @@ class NarInfoLookup:
 
     def find(self, url: str, hash_part: HashPart) -> NarInfo | None:
         """Return the narinfo that the cache at ``url`` has for ``hash_part``; raises :class:`Trouble`."""
-        address = f"{url}/{CacheNarInfoKey(hash_part)}"
+        address = f"{without_password(url)}/{CacheNarInfoKey(hash_part)}"
         body = self.get(url, str(CacheNarInfoKey(hash_part)))
         return None if body is None else self._parse(body, address)
 
@@ -92,24 +96,30 @@ class NarInfoLookup:
 
         No more than a byte above what a narinfo may have.
         """
-        address = f"{url}/{key}"
+        address = f"{without_password(url)}/{key}"
         try:
+            pool = self._pool(url)
             # no-cache: a remembered 404 here could hide what is published a moment later.
-            headers = {"Cache-Control": "no-cache"}
-            with self._pool(url).request("GET", address, headers=headers, preload_content=False) as response:
+            headers = {"Cache-Control": "no-cache"} | _authorization(url)
+            with pool.request("GET", f"{url}/{key}", headers=headers, preload_content=False) as response:
                 body = response.read(MAX_NARINFO_SIZE + 1)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise Trouble(
-                Cause.NETWORK, f"{address} cannot be reached: {_sentence(reason)}", remedy=_remedy(reason)
-            ) from error
+            said = _sentence(reason, url, _proxy(url))
+            raise Trouble(Cause.NETWORK, f"{address} cannot be reached: {said}", remedy=_remedy(reason)) from error
+        except ValueError:
+            # Its text would repeat the URL.
+            raise Trouble(Cause.SERVICE, f"{address} is no URL.", remedy="Check cache_url and upstreams.") from None
         if response.status == HTTPStatus.OK:
             return body
         if response.status in _ABSENT:
             return None
-        raise Trouble(
-            _cause(response.status), f"{address} answered {response.status}.", remedy="Check cache_url and upstreams."
+        remedy = (
+            "Write user and password into cache_url or the upstream's URL: https://user:password@host."
+            if response.status == HTTPStatus.UNAUTHORIZED
+            else "Check cache_url and upstreams."
         )
+        raise Trouble(_cause(response.status), f"{address} answered {response.status}.", remedy=remedy)
 
     def _has(self, url: str, path: StorePath) -> bool:
         narinfo = self.find(url, path.hash_part)
@@ -158,6 +168,12 @@ class NarInfoLookup:
             ) from error
 
 
+def _authorization(url: str) -> dict[str, str]:
+    """Return the header for the user and password in ``url``, which urllib3 reads and leaves out."""
+    user = urllib3.util.parse_url(url).auth
+    return urllib3.make_headers(basic_auth=unquote(user)) if user else {}
+
+
 def _proxy(url: str) -> str | None:
     """Return the proxy that ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` (either case) name for ``url``."""
     parts = urlsplit(url)
@@ -186,5 +202,9 @@ def _remedy(reason: object) -> str:
     return "Check the network, and cache_url and upstreams."
 
 
-def _sentence(reason: object) -> str:
-    return f"{' '.join(str(reason).split()).rstrip('.')}."
+def _sentence(reason: object, *urls: str | None) -> str:
+    said = _CONNECTION.sub("", str(reason), count=1)
+    for url in filter(None, urls):
+        # urllib3 repeats a URL that it cannot parse.
+        said = said.replace(url, without_password(url))
+    return f"{' '.join(said.split()).rstrip('.')}."

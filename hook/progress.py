@@ -91,10 +91,18 @@ class ProgressReport(Report):
             f" {wording.of_size(self._bytes)}, {self._paths_done} of {self._paths} paths"
         )
         # One that wraps could not be erased.
-        columns = shutil.get_terminal_size().columns
-        self._put(f"{_ERASE}{line[: columns - 1]}")
+        self._put(f"{_ERASE}{line[: self._columns() - 1]}")
         self._is_drawn = True
         self._drawn_at = self._clock()
+
+    def _columns(self) -> int:
+        """Return the terminal's width: standard output, whose width is easier to have, may be another terminal."""
+        try:
+            columns = os.get_terminal_size(self._terminal.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        # One that does not know its own size (a serial line) says 0.
+        return columns or shutil.get_terminal_size().columns
 
     def _erase(self) -> None:
         if self._is_drawn:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Literal, Self, overload
 from urllib.request import ProxyHandler, Request, build_opener
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 
@@ -35,6 +36,8 @@ MOTO = ("local.moto_process",)
 
 PROJECT_ROOT = Path(__file__).parent.parent
 _STOP_SECONDS = 10
+_LOADER = botocore.loaders.create_loader()
+"""For all clients: what it reads of a service takes ten times as long as making a client of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Aws:
                 "credentials_file": (None, None, os.devnull, None),
             }
         )
+        core.register_component("data_loader", _LOADER)
         return boto3.session.Session(botocore_session=core).client(
             service,
             endpoint_url=self.endpoint,

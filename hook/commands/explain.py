@@ -7,8 +7,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from hook.commands.named_paths import HELP
 from hook.config import machine_config, uploader_config
 from hook.exit_code import ExitCode
+from hook.subject import subject
 from nixcache.errors import PermanentError
 from nixcache.store_path import StoreDir
 
@@ -31,10 +33,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " cannot be asked is named with its reason; the rest is told. Exit code: 0 published, 1 rejected or not known"
         " anywhere, 3 still under way, 4 could not be told.",
     )
-    parser.add_argument(
-        "path", metavar="PATH", help="a store path, a symlink to one such as ./result, a base name, or a hash part"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("path", metavar="PATH", help=HELP)
+    parser.add_argument("--json", action="store_true", help="print one JSON document (docs/reference/assay-json.md)")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> ExitCode:
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, report: Report) -> ExitCode:
         config=config,
         unasked=unasked,
     )
-    facts = investigator.ask(explanation.subject(arguments.path, store_dir))
+    facts = investigator.ask(subject(arguments.path, store_dir))
     conclusion = conclude(facts, store_dir, time.time())
     if arguments.json:
         report.document(json.dumps({"schema": SCHEMA, **as_document(facts, conclusion, store_dir)}, indent=1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from hook import wording
 from hook.exit_code import ExitCode
 from hook.queue.entry import Queued, Refused, Submitted
+from hook.redaction import without_password
 from protocol.verdicts import AwaitingQuorum, Conflict, Duplicate, Published, Rejected, Verdict, Waiting
 
 if TYPE_CHECKING:
@@ -171,13 +172,16 @@ def as_text(facts: Facts, conclusion: Conclusion, store_dir: StoreDir, now: floa
     if path and not facts.could_not_ask("queue"):
         lines.append(_line("queue", _of_queue(facts, now)))
     lines += [
-        _line("cache" if answer.url == facts.cache_url else "upstream", f"{answer.url}: {_of_answer(answer, facts)}")
+        _line(
+            "cache" if answer.url == facts.cache_url else "upstream",
+            f"{without_password(answer.url)}: {_of_answer(answer, facts)}",
+        )
         for answer in facts.answers
     ]
     if not facts.could_not_ask("ledger"):
         lines += [_line("service", said) for said in _of_result(facts, now)]
     lines += _of_references(facts)
-    lines += [_line("not asked", f"{unasked.what}: {unasked.why}") for unasked in facts.unasked]
+    lines += [_line("not asked", f"{without_password(unasked.what)}: {unasked.why}") for unasked in facts.unasked]
     return "\n".join([*lines, f"What to do: {conclusion.to_do}"])
 
 
@@ -335,14 +339,14 @@ def as_document(facts: Facts, conclusion: Conclusion, store_dir: StoreDir) -> di
             }
             for reference in facts.references
         ],
-        "notAsked": [{"what": unasked.what, "why": unasked.why} for unasked in facts.unasked],
+        "notAsked": [{"what": without_password(unasked.what), "why": unasked.why} for unasked in facts.unasked],
     }
 
 
 def _answer_document(answer: Answer, facts: Facts) -> dict[str, Any]:
     narinfo = answer.narinfo
     return {
-        "url": answer.url,
+        "url": without_password(answer.url),
         "storePath": facts_path if (facts_path := narinfo and narinfo.store_path.base_name) else None,
         "isIt": facts.is_of_subject(answer),
         "narHash": str(narinfo.nar_hash) if narinfo else None,

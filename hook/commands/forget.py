@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from hook.commands.named_paths import store_path
+from hook.commands.named_paths import HELP, store_path
 from hook.config import machine_config
 from hook.exit_code import ExitCode
 from hook.queue.entry import Refused
@@ -15,9 +15,6 @@ from hook.queue.view import QueueView
 if TYPE_CHECKING:
     from hook.report import Report
     from nixcache.store_path import StorePath
-
-_LISTED: Final = 100_000
-"""Entries that are looked through at most: as many as one answer of the owner may carry."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Drops paths that were rejected, so that `assay status` and `assay wait --all` speak of them no"
         " more. What is queued or submitted stays. Nothing is deleted from the store.",
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="a store path, or a symlink to one")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=HELP)
     parser.add_argument("--rejected", action="store_true", help="drop all that were rejected")
     parser.set_defaults(check=lambda arguments: _check(parser, arguments))
 
@@ -56,17 +53,11 @@ def run(arguments: argparse.Namespace, report: Report) -> ExitCode:
 
 
 def _forget_all(view: QueueView, report: Report) -> ExitCode:
-    while True:
-        overview = view.overview(limit=_LISTED)
-        refused = {entry.path for entry in overview.entries if isinstance(entry.progress, Refused)}
-        forgotten = view.forget(refused)
-        _tell(forgotten, report)
-        if not forgotten:
-            break
-    left = overview.counts.get(Refused.state, 0)
-    if left:
-        report.problem(f"{left:,} more were rejected, behind {_LISTED:,} older entries; name their paths.")
-        return ExitCode.REFUSED
+    # A state directory that cannot be one is told, which the rejected alone, of which there are then none, would not.
+    if not view.overview(limit=0).counts.get(Refused.state):
+        return ExitCode.DONE
+    for refused in view.refused():
+        _tell(view.forget(refused), report)
     return ExitCode.DONE
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hook.config import machine_config
 from hook.errors import BuilderCode
 from hook.exit_code import ExitCode
-from hook.hook_script import render
+from hook.hook_script import keep_program, render
 from nixcache.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace, report: Report) -> ExitCode:
     """Print or write it; raises PermanentError and OSError."""
-    script = render(machine_config(os.environ))
+    config = machine_config(os.environ)
+    script = render(config)
     output: Path | None = arguments.output
     if output is None:
+        keep_program(config)
         report.document(script.rstrip())
         return ExitCode.DONE
     if not output.parent.is_dir():
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace, report: Report) -> ExitCode:
             f"--output: there is no directory {output.parent}.",
             remedy="Make it first, writable for root alone.",
         )
+    keep_program(config)
     # Beside its place and then into it: Nix may start the old one at this very moment.
     tmp = output.with_name(f".{output.name}.tmp")
     tmp.write_text(script)

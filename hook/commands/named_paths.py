@@ -1,25 +1,29 @@
-"""Store paths as people name them on the command line."""
+"""Store paths as people name them on the command line, where the whole path has to be known."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hook.errors import BuilderCode
+from hook.subject import subject
 from nixcache.errors import PermanentError
 
 if TYPE_CHECKING:
     from nixcache.store_path import StoreDir, StorePath
 
+HELP: Final = "a store path, a symlink to one such as ./result, a base name, or a hash part"
+
 
 def store_path(text: str, store_dir: StoreDir) -> StorePath:
-    """Return the store path that ``text`` is, points to, or lies in; raises PermanentError (``config-invalid``)."""
-    resolved = text if text.startswith(f"{store_dir.path}/") else os.path.realpath(text)
-    if not resolved.startswith(f"{store_dir.path}/"):
+    """Return the store path that ``text`` names (:func:`hook.subject.subject`).
+
+    Raises PermanentError, also for a hash part that nothing in the store begins with.
+    """
+    path = subject(text, store_dir).path
+    if path is None:
         raise PermanentError(
             BuilderCode.CONFIG_INVALID,
-            f"{text} is not in the store {store_dir.path}.",
-            remedy="Name store paths, or symlinks to them such as ./result.",
+            f"Nothing in {store_dir.path} begins with {text}.",
+            remedy="Name the whole path or base name.",
         )
-    base_name = resolved.removeprefix(f"{store_dir.path}/").partition("/")[0]
-    return store_dir.parse(f"{store_dir.path}/{base_name}")
+    return path

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hook import post_build
-from hook.commands.named_paths import store_path
+from hook.commands.named_paths import HELP, store_path
 from hook.commands.timeout import add_timeout
 from hook.commands.upload import upload
 from hook.config import uploader_config
@@ -27,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " closures lack in the cache, and waits for the verdicts. A path that was rejected before is tried again."
         " Where another uploader works on the queue already, it waits for that one.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a store path, or a symlink to one")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=HELP)
     add_timeout(parser)
 
 

@@ -89,6 +89,7 @@ def _follow_owner(
         paths,
         timeout=timeout,
         tell=lambda fate: tell(fate, report),
+        tell_trouble=lambda trouble: report.problem(str(trouble)),
         pause=stop.wait,
         while_owned=True,
         is_published=NarInfoLookup(config.cache_url, config.upstreams, store_dir).present,

@@ -9,17 +9,17 @@ from collections.abc import Callable, Collection
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
-from hook.commands.named_paths import store_path
+from hook.commands.named_paths import HELP, store_path
 from hook.commands.timeout import add_timeout
 from hook.commands.upload import tell
 from hook.config import machine_config, uploader_config
-from hook.follow import Ending, Everything, Named, follow
+from hook.follow import Ending, Everything, Fate, Followed, Named, follow
+from hook.post_build import describe
 from hook.queue.view import QueueView
-from nixcache.errors import PermanentError
+from nixcache.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from hook.exit_code import ExitCode
-    from hook.follow import Fate, Followed
     from hook.report import Report
     from nixcache.store_path import StoreDir, StorePath
 
@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " cache, and 3 where time ran out. --all takes what is queued at this moment, and what was rejected and is"
         " still there: an earlier step of the same job may have brought it (assay forget --rejected drops it).",
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="a store path, or a symlink to one")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=HELP)
     parser.add_argument("--all", action="store_true", help="wait for all that is in the queue now")
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document (docs/reference/assay-json.md)")
@@ -57,24 +57,35 @@ def run(arguments: argparse.Namespace, report: Report) -> ExitCode:
     config = machine_config(os.environ)
     view = QueueView(config.state_dir, config.store_dir)
     named = [store_path(text, config.store_dir) for text in arguments.paths]
-    paths = Named(named) if named else Everything(view, rejected=True)
-    if not arguments.json and _is_idle(view):
-        report.problem(
-            f"no uploader works on {view.state_dir}: until `assay daemon` or `assay upload --once` runs, nothing moves."
-        )
-    followed = follow(
-        view,
-        paths,
-        timeout=arguments.timeout,
-        tell=(lambda _: None) if arguments.json else (lambda fate: tell(fate, report)),
-        pause=Event().wait,
-        is_published=_asks_cache(config.store_dir),
-    )
+    try:
+        followed = _follow(view, named, arguments, report)
+    except (TransientError, OSError) as error:
+        if arguments.json:
+            unseen = {path: Fate(path, Ending.OPEN, "open", _said(error)) for path in named}
+            report.document(as_json(Followed(fates=unseen, trouble=error), config.store_dir))
+        raise
     if arguments.json:
         report.document(as_json(followed, config.store_dir))
     elif followed.is_timed_out:
         _tell_open(followed, report)
     return followed.code
+
+
+def _follow(view: QueueView, named: list[StorePath], arguments: argparse.Namespace, report: Report) -> Followed:
+    paths = Named(named) if named else Everything(view, rejected=True)
+    if not arguments.json and _is_idle(view):
+        report.problem(
+            f"no uploader works on {view.state_dir}: until `assay daemon` or `assay upload --once` runs, nothing moves."
+        )
+    return follow(
+        view,
+        paths,
+        timeout=arguments.timeout,
+        tell=(lambda _: None) if arguments.json else (lambda fate: tell(fate, report)),
+        tell_trouble=lambda trouble: report.problem(str(trouble)),
+        pause=Event().wait,
+        is_published=_asks_cache(view.store_dir),
+    )
 
 
 def as_json(followed: Followed, store_dir: StoreDir) -> str:
@@ -83,6 +94,7 @@ def as_json(followed: Followed, store_dir: StoreDir) -> str:
         "schema": SCHEMA,
         "exitCode": int(followed.code),
         "timedOut": followed.is_timed_out,
+        "trouble": _said(followed.trouble) if followed.trouble else "",
         "paths": [_document(fate, store_dir) for fate in followed.fates.values()],
     }
     return json.dumps(document, indent=1)
@@ -90,6 +102,10 @@ def as_json(followed: Followed, store_dir: StoreDir) -> str:
 
 def _document(fate: Fate, store_dir: StoreDir) -> dict[str, str]:
     return {"storePath": store_dir.render(fate.path), "outcome": fate.outcome, "why": fate.why}
+
+
+def _said(error: TransientError | OSError) -> str:
+    return describe(error) if isinstance(error, OSError) else str(error)
 
 
 def _is_idle(view: QueueView) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from hook.doctor.check import Check, fail, ok, warn
 from hook.lookup import NarInfoLookup
+from hook.redaction import without_password
 from protocol.keys import NIX_CACHE_INFO_KEY
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ def cache(name: str, url: str, store_dir: StoreDir) -> list[Check]:
     lookup = NarInfoLookup(url, (), store_dir, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS, retries=0)
     with lookup:
         body = lookup.get(url, NIX_CACHE_INFO_KEY)
+    shown = without_password(url)
     if body is None:
         return [
             warn(
                 name,
-                f"{url} answers, but has no {NIX_CACHE_INFO_KEY}.",
+                f"{shown} answers, but has no {NIX_CACHE_INFO_KEY}.",
                 "Check the URL; Assay writes that file with the first publication.",
             )
         ]
@@ -34,7 +36,7 @@ def cache(name: str, url: str, store_dir: StoreDir) -> list[Check]:
         return [
             fail(
                 name,
-                f"{url}/{NIX_CACHE_INFO_KEY} is no such file: something else answers.",
+                f"{shown}/{NIX_CACHE_INFO_KEY} is no such file: something else answers.",
                 "Check the URL, and whether a portal or a sign-in page answers in its place.",
             )
         ]
@@ -42,8 +44,8 @@ def cache(name: str, url: str, store_dir: StoreDir) -> list[Check]:
         return [
             fail(
                 name,
-                f"{url} is a cache of the store {theirs[:200]}, this machine's is {store_dir.path}.",
+                f"{shown} is a cache of the store {theirs[:200]}, this machine's is {store_dir.path}.",
                 "Name a cache of this store, or correct NIX_STORE_DIR.",
             )
         ]
-    return [ok(name, f"{url} answers, for the store {theirs}")]
+    return [ok(name, f"{shown} answers, for the store {theirs}")]

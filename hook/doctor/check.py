@@ -12,11 +12,15 @@ from nixcache.errors import AssayError
 
 
 class Status(StrEnum):
-    """How a check ended. A warning may be meant so, or be over by itself; a failure keeps paths from the cache."""
+    """How a check ended. A warning may be meant so, or be over by itself; a failure keeps paths from the cache.
+
+    What was skipped could not be looked at, and another check says why.
+    """
 
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
+    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ def warn(name: str, finding: str, fix: str) -> Check:
 def fail(name: str, finding: str, fix: str) -> Check:
     """Like this, nothing or not everything reaches the cache."""
     return Check(name, Status.FAIL, finding, fix)
+
+
+def skip(name: str, finding: str, fix: str) -> Check:
+    """Nothing can be told before another check is mended."""
+    return Check(name, Status.SKIP, finding, fix)
 
 
 def failed(name: str, error: AssayError | OSError) -> Check:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from email.utils import parsedate_to_datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import botocore.session
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.handlers import disable_signing
 
 from hook.aws import aws_trouble, s3_client
-from hook.doctor.check import Check, fail, failed, ok, warn
+from hook.doctor.check import Check, fail, failed, ok, skip, warn
 from hook.errors import Cause, Trouble
 from hook.transfer.staging import Staging
 from nixcache.store_path import HASH_PART_LENGTH, HashPart
 from protocol.keys import NarFile, ResultKey, StagingNarKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
@@ -44,6 +46,8 @@ class Cloud:
     def __init__(self, config: UploaderConfig, *, now: Callable[[], float] = time.time) -> None:
         self._config = config
         self._now = now
+        self._client: S3Client | None = None
+        self._client_lock = Lock()
 
     def credentials(self) -> list[Check]:
         """Whether there are credentials, and whose."""
@@ -85,13 +89,16 @@ class Cloud:
         return [ok(name, f"{identity.get('Arn', 'somebody')} ({source})")]
 
     def clock(self) -> list[Check]:
-        """Whether our clock agrees with S3's."""
+        """Whether our clock agrees with S3's, which is asked without credentials: a refusal is dated, too."""
         name = "clock"
-        headers = self._bucket_headers()
+        try:
+            headers = self._bucket_headers()
+        except Trouble as error:
+            return [skip(name, error.problem, "See what becomes of the staging bucket below, then ask again.")]
         try:
             theirs = parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, ValueError):
-            return [warn(name, "S3 did not say what time it is.", "Compare this machine's clock with another.")]
+            return [skip(name, "S3 did not say what time it is.", "Compare this machine's clock with another.")]
         off = self._now() - theirs
         finding = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} S3's"
         fix = "Set this machine's clock, and have it kept (NTP)."
@@ -108,25 +115,21 @@ class Cloud:
         # All zeros are nobody's NAR hash: no upload that is under way can be meant.
         key = str(StagingNarKey(builder, NarFile("0" * _SHA256_LENGTH, "")))
         where = f"s3://{bucket}/{builder.staging_prefix}"
-        client = _client()
+        staging = Staging(self._s3(), bucket)
         try:
-            staging = Staging(client, bucket)
-            try:
-                upload_id = staging.begin(key)
-            except Trouble as error:
-                return [_of_bucket(name, error, bucket, "staging_bucket", f"this role may not upload to {where}*")]
-            try:
-                staging.abort(key, upload_id)
-            except Trouble as error:
-                return [
-                    warn(
-                        name,
-                        f"{where}* can be uploaded to, but an upload cannot be given up: {error.problem}",
-                        f"Allow the role s3:AbortMultipartUpload on {where}*; a lifecycle rule clears up until then.",
-                    )
-                ]
-        finally:
-            client.close()
+            upload_id = staging.begin(key)
+        except Trouble as error:
+            return [_of_bucket(name, error, bucket, "staging_bucket", f"this role may not upload to {where}*")]
+        try:
+            staging.abort(key, upload_id)
+        except Trouble as error:
+            return [
+                warn(
+                    name,
+                    f"{where}* can be uploaded to, but an upload cannot be given up: {error.problem}",
+                    f"Allow the role s3:AbortMultipartUpload on {where}*; a lifecycle rule clears up until then.",
+                )
+            ]
         return [ok(name, f"may upload to {where}*")]
 
     def ledger(self) -> list[Check]:
@@ -136,7 +139,7 @@ class Cloud:
         where = f"s3://{bucket}/{builder.results_prefix}"
         # No store path has this hash part but by a chance of 2^-160.
         key = str(ResultKey(builder, HashPart("0" * HASH_PART_LENGTH)))
-        client = _client()
+        client = self._s3()
         try:
             with aws_trouble(f"The verdicts in s3://{bucket} cannot be read"):
                 client.get_object(Bucket=bucket, Key=key)["Body"].close()
@@ -163,8 +166,6 @@ class Cloud:
                         )
                     ]
             return [_of_bucket(name, error, bucket, "ledger_bucket", "")]
-        finally:
-            client.close()
         return [ok(name, f"may read {where}*")]
 
     def _may_list(self, client: S3Client) -> bool:
@@ -177,22 +178,22 @@ class Cloud:
             return False
         return True
 
-    def _bucket_headers(self) -> dict[str, str]:
-        """Return the headers of S3's answer about the staging bucket, whatever it says."""
-        client = _client()
-        try:
-            with aws_trouble("S3 cannot be asked for the time"):
-                try:
-                    headers = client.head_bucket(Bucket=self._config.staging_bucket)["ResponseMetadata"]["HTTPHeaders"]
-                except ClientError as error:
-                    headers = error.response["ResponseMetadata"]["HTTPHeaders"]
-            return headers
-        finally:
-            client.close()
+    def _bucket_headers(self) -> Mapping[str, str]:
+        """Return the headers of S3's answer about the staging bucket, whatever it says; raises :class:`Trouble`."""
+        with aws_trouble("S3 cannot be asked for the time"):
+            try:
+                answer = self._s3().head_bucket(Bucket=self._config.staging_bucket)
+            except ClientError as error:
+                return error.response["ResponseMetadata"]["HTTPHeaders"]
+            return answer["ResponseMetadata"]["HTTPHeaders"]
 
-
-def _client() -> S3Client:
-    return s3_client(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS, attempts=1)
+    def _s3(self) -> S3Client:
+        """Return the client; raises :class:`Trouble`. To make one takes longer than all that it is then asked."""
+        with self._client_lock:
+            if self._client is None:
+                self._client = s3_client(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS, attempts=1)
+                self._client.meta.events.register("choose-signer.s3.HeadBucket", disable_signing)
+            return self._client
 
 
 def _code(error: Trouble) -> str:

@@ -14,9 +14,10 @@ from hook.doctor.check import Check, fail, ok, warn
 
 if TYPE_CHECKING:
     from hook.config import MachineConfig
+    from hook.hook_script import Written
 
 OLDEST: Final = (2, 3)
-_SECONDS: Final = 20.0
+_SECONDS: Final = 10.0
 """For a command of Nix that reads its settings alone."""
 _INSTALL: Final = "assay hook-script --output /etc/nix/assay-hook"
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -87,27 +88,46 @@ def _of_script(name: str, hook: Path, machine: MachineConfig) -> Check:
         return fail(name, f"{hook} is not executable: every build fails.", f"chmod 755 {hook}")
     if mode & _OTHERS_MAY_WRITE:
         return fail(name, f"Others than its owner may change {hook}, which Nix runs.", f"chmod 755 {hook}")
-    return _of_text(name, hook, script, machine, write)
-
-
-def _of_text(name: str, hook: Path, script: str, machine: MachineConfig, write: str) -> Check:
-    if script == hook_script.render(machine):
-        return ok(name, f"{hook}, as this installation writes it, for {machine.state_dir}")
-    state_dir = re.search(r"ASSAY_STATE_DIR=('[^']*'|\S+)", script)
-    if state_dir is None:
+    written = hook_script.read(script)
+    if written is None:
         return warn(
             name,
             f"{hook} is not what assay hook-script writes.",
             "Have it start the script that assay hook-script writes, if it does not.",
         )
-    theirs = state_dir[1].strip("'")
-    if theirs != str(machine.state_dir):
+    same = script == hook_script.render(machine)
+    try:
+        return _of_what_it_starts(name, hook, written, machine, write, same=same)
+    except PermissionError as error:
+        return warn(name, f"{hook} starts {error.filename}, which is not this user's to read.", "Ask again as root.")
+
+
+def _of_what_it_starts(
+    name: str, hook: Path, written: Written, machine: MachineConfig, write: str, *, same: bool
+) -> Check:
+    for file in (written.interpreter, written.program):
+        if not _is_file(file):
+            return fail(name, f"{hook} cannot start: {file} is gone. No build is queued.", write)
+    if not os.access(written.interpreter, os.X_OK):
+        return fail(name, f"{hook} cannot start: {written.interpreter} is no program. No build is queued.", write)
+    if written.state_dir != machine.state_dir:
         return fail(
             name,
-            f"{hook} queues in {theirs}, the configuration says {machine.state_dir}: nobody uploads what is built.",
+            f"{hook} queues in {written.state_dir}, the configuration says {machine.state_dir}: nobody uploads what is"
+            " built.",
             f"Correct state_dir, or {write}.",
         )
-    return warn(name, f"{hook} is of another installation of Assay, Python or Nix.", write)
+    if not same or not hook_script.is_ours(written.program):
+        return warn(name, f"{hook} is of another installation of Assay, Python or Nix.", write)
+    return ok(name, f"{hook}, as this installation writes it, for {machine.state_dir}")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; raises PermissionError where this user may not know, as pathlib's own may not."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _run(machine: MachineConfig, program: str, *arguments: str) -> str | None:

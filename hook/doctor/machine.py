@@ -8,7 +8,6 @@ import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import boto3
 
@@ -16,6 +15,7 @@ from hook.config import DEFAULT_CONFIG_FILE, KEYS
 from hook.doctor.check import Check, fail, ok, warn
 from hook.post_build import DEFAULT_NIX_STATE_DIR, LOG_NAME, gc_roots_dir
 from hook.queue.view import QueueView
+from hook.redaction import without_password
 from protocol.version import VERSION
 
 if TYPE_CHECKING:
@@ -159,18 +159,10 @@ def surroundings(environ: Mapping[str, str]) -> list[Check]:
     for variable in _CA_BUNDLES:
         if (file := environ.get(variable)) and not Path(file).is_file():
             return [fail(name, f"{variable} names {file}, which is no file.", f"Correct or unset {variable}.")]
-    seen = [f"{variable}={_without_password(environ[variable])}" for variable in _PROXIES if environ.get(variable)]
+    seen = [f"{variable}={without_password(environ[variable])}" for variable in _PROXIES if environ.get(variable)]
     others = ("NO_PROXY", "no_proxy", *_CA_BUNDLES)
     seen += [f"{variable}={environ[variable]}" for variable in others if environ.get(variable)]
     return [ok(name, " ".join(seen) if seen else "none set")]
-
-
-def _without_password(proxy: str) -> str:
-    try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    except ValueError:
-        return "(not a URL)"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _nearest(directory: Path) -> Path:

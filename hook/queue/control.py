@@ -62,11 +62,14 @@ class Answering(Protocol):
     state_dir: Path
     store_dir: StoreDir
 
-    def overview(self, *, limit: int) -> Overview:
-        """Return counts, and ``limit`` entries and conclusions at the most."""
+    def overview(self, *, limit: int, rejected: bool = True) -> Overview:
+        """Return counts, and ``limit`` entries (with the ``rejected`` or without) and conclusions at the most."""
 
     def known(self, paths: Iterable[StorePath]) -> dict[StorePath, Known]:
         """Return what is known of each of ``paths``."""
+
+    def refused(self, limit: int, after: StorePath | None) -> list[StorePath]:
+        """Return ``limit`` of the refused at the most, in the order of their paths, behind ``after``."""
 
     def nudge(self) -> None:
         """Make everything due that is queued, and wake the owner."""
@@ -164,10 +167,15 @@ class Control:
         ask, store_dir = request["ask"], self._queue.store_dir
         if ask == "overview":
             limit = min(max(0, int(request["limit"])), LISTED_AT_MOST)
-            return {"overview": self._queue.overview(limit=limit).document(store_dir)}
+            overview = self._queue.overview(limit=limit, rejected=request.get("rejected") is not False)
+            return {"overview": overview.document(store_dir)}
         if ask == "known":
             known = self._queue.known(_paths(request))
             return {"known": {path.base_name: one.document(store_dir) for path, one in known.items()}}
+        if ask == "refused":
+            after = StorePath.from_base_name(request["after"]) if request["after"] else None
+            limit = min(max(0, int(request["limit"])), LISTED_AT_MOST)
+            return {"refused": [path.base_name for path in self._queue.refused(limit, after)]}
         if ask not in {"nudge", "forget"}:
             raise ValueError(ask)
         if not may_change:

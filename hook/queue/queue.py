@@ -176,6 +176,10 @@ class Queue:
         """Return ``limit`` of the submitted at the most, in the order of their paths, behind ``after``."""
         return self._table.submitted(limit, after)
 
+    def refused(self, limit: int, after: StorePath | None = None) -> list[StorePath]:
+        """Return ``limit`` of the refused at the most, in the order of their paths, behind ``after``."""
+        return self._table.refused(limit, after)
+
     def counts(self) -> dict[str, int]:
         """Return how many entries there are in each state, zeros included."""
         return self._table.counts()
@@ -231,13 +235,15 @@ class Queue:
         """Remember no more that ``paths`` need no upload."""
         self._table.forget_present(paths)
 
-    def overview(self, *, limit: int) -> Overview:
-        """Return counts, and ``limit`` entries and conclusions at the most."""
+    def overview(self, *, limit: int, rejected: bool = True) -> Overview:
+        """Return counts, and ``limit`` entries (with the ``rejected`` or without) and conclusions at the most."""
         # The spool first: what is taken in while we look is then seen twice, and never not at all.
         spooled = self._spooled_entries(self._spool.oldest(min(limit, _READ_AT_MOST)))
-        entries = spooled | {entry.path: entry for entry in self._table.oldest(limit)}
+        entries = spooled | {entry.path: entry for entry in self._table.oldest(limit, rejected=rejected)}
         # A path may be spooled again while its entry is too young to be among the oldest.
         entries |= self.get_many(spooled)
+        if not rejected:
+            entries = {path: entry for path, entry in entries.items() if not isinstance(entry.progress, Refused)}
         return Overview(
             counts=self.counts(),
             spooled=sum(1 for _ in self._spool.names()),

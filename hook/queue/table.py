@@ -109,14 +109,18 @@ class Table:
         first = after.base_name if after else ""
         return self._select("state = 'submitted' AND path > ? ORDER BY path LIMIT ?", first, limit)
 
-    def oldest(self, limit: int) -> list[Entry]:
-        """Return the oldest of all."""
-        return self._select("1 ORDER BY queued_at, path LIMIT ?", limit)
+    def oldest(self, limit: int, *, rejected: bool) -> list[Entry]:
+        """Return the oldest of all, or of those that were not refused."""
+        which = "1" if rejected else "state != 'rejected'"
+        return self._select(f"{which} ORDER BY queued_at, path LIMIT ?", limit)
 
-    def refused(self) -> list[StorePath]:
-        """Return all that were refused."""
+    def refused(self, limit: int, after: StorePath | None) -> list[StorePath]:
+        """Return the refused in the order of their paths, from the one behind ``after`` on."""
+        first = after.base_name if after else ""
         with self._database.transaction() as connection:
-            rows = connection.execute("SELECT path FROM entries WHERE state = 'rejected'").fetchall()
+            rows = connection.execute(
+                "SELECT path FROM entries WHERE state = 'rejected' AND path > ? ORDER BY path LIMIT ?", (first, limit)
+            ).fetchall()
         return [StorePath.from_base_name(path) for (path,) in rows]
 
     def counts(self) -> dict[str, int]:

@@ -18,6 +18,8 @@ __all__ = ["Concluded", "Known", "Overview", "QueueView"]
 
 T = TypeVar("T")
 
+PAGE: Final = 10_000
+"""Refused paths that are asked for at once."""
 _PATIENCE_SECONDS: Final = 15.0
 """For others who look at the same moment, and for an owner that is about to answer, or to end."""
 _PAUSE_SECONDS: Final = 0.02
@@ -33,11 +35,14 @@ class QueueView:
         self.state_dir = state_dir
         self.store_dir = store_dir
 
-    def overview(self, *, limit: int) -> Overview:
-        """Return counts, and ``limit`` entries and conclusions at the most; raises TransientError and OSError."""
+    def overview(self, *, limit: int, rejected: bool = True) -> Overview:
+        """Return counts, and ``limit`` entries (with the ``rejected`` or without) and conclusions at the most.
+
+        Raises TransientError and OSError.
+        """
         return self._either(
-            lambda queue: queue.overview(limit=limit),
-            {"ask": "overview", "limit": limit},
+            lambda queue: queue.overview(limit=limit, rejected=rejected),
+            {"ask": "overview", "limit": limit, "rejected": rejected},
             lambda answer: Overview.parse(answer["overview"], self.store_dir),
         )
 
@@ -47,6 +52,16 @@ class QueueView:
         for some in _chunks(paths):
             found |= self._known(some)
         return found
+
+    def refused(self) -> Iterator[list[StorePath]]:
+        """Yield all that were refused, many at a time; what is forgotten meanwhile hides nothing.
+
+        Raises TransientError and OSError.
+        """
+        after: StorePath | None = None
+        while page := self._refused(after):
+            yield page
+            after = page[-1]
 
     def nudge(self) -> bool:
         """Have the owner look at the spool now, and try what it had postponed; False where nobody owns the queue.
@@ -70,6 +85,13 @@ class QueueView:
                 StorePath.from_base_name(path): Known.parse(known, self.store_dir)
                 for path, known in answer["known"].items()
             },
+        )
+
+    def _refused(self, after: StorePath | None) -> list[StorePath]:
+        return self._either(
+            lambda queue: queue.refused(PAGE, after),
+            {"ask": "refused", "limit": PAGE, "after": after.base_name if after else ""},
+            lambda answer: [StorePath.from_base_name(path) for path in answer["refused"]],
         )
 
     def _forget(self, paths: list[StorePath]) -> set[StorePath]:

@@ -35,7 +35,7 @@ def main() -> None:
         output.parent.mkdir(exist_ok=True)
         shiv = Path(sysconfig.get_path("scripts"), "shiv")
         command = (
-            *(sys.executable, str(shiv), "--site-packages", str(packages), "--entry-point", "hook.cli:main"),
+            *(sys.executable, str(shiv), "--site-packages", str(packages), "--entry-point", "hook.__main__:main"),
             *("--preamble", str(Path(__file__).with_name("check_python.py"))),
             *("--python", "/usr/bin/env python3", "--reproducible", "--output-file", str(output)),
         )

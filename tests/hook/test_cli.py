@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from hook import gc_roots, post_build
+from hook.errors import BuilderCode
 from hook.exit_code import ExitCode
+from hook.nix_store import NixStore
 from hook.post_build import SPOOL_NEW, gc_roots_dir
 from hook.queue.entry import Queued, Refused, Submitted
+from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import StorePath
@@ -404,6 +407,42 @@ def test_once_exits_1_when_it_set_an_entry_aside_and_the_next_run_with_0(builder
     assert builder.assay("upload", "--once", *_AT_ONCE).code == ExitCode.DONE
 
 
+@pytest.mark.usefixtures("judging")
+def test_once_does_not_wait_for_what_nix_cannot_name(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other paths are published, what is left is told and kept, and nobody waits out ``--timeout``."""
+    monkeypatch.setattr("hook.daemon.LOOKS", 2)
+    path = builder.nix.add("file", b"data")
+    post_build.enqueue(str(builder.state_dir), [builder.nix.full(path)])
+    lost = [f"{builder.nix.store_dir.path}/{digit * 32}-lost.drv" for digit in "01"]
+    for drv_path in lost:
+        post_build.enqueue(str(builder.state_dir), [], drv_path=drv_path)
+    ended = builder.assay("upload", "--once", "--timeout", "100000")
+    assert ended.code == ExitCode.REFUSED
+    assert f"published {path.base_name}" in ended.out
+    assert _is_one_line(ended.err)
+    assert f"Nix names no output of {'0' * 32}-lost.drv; of 1 more hook run it is the same" in ended.err
+    assert len(list((builder.state_dir / SPOOL_NEW).iterdir())) == 2
+
+
+@pytest.mark.usefixtures("judging")
+def test_once_takes_what_nix_can_name_a_little_later(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I9: Nix 2.8 may register the outputs only after its hook."""
+    path, asked = builder.nix.add("file", b"data"), 0
+
+    def outputs(_: NixStore, drv_path: StorePath) -> list[StorePath]:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise PermanentError(BuilderCode.NIX_FAILED, f"{drv_path.base_name} is not there yet.", remedy="Wait.")
+        return [path]
+
+    monkeypatch.setattr(NixStore, "outputs", outputs)
+    post_build.enqueue(str(builder.state_dir), [], drv_path=f"{builder.nix.full(path)}.drv")
+    ended = builder.assay("upload", "--once", *_LIMITED)
+    assert (ended.code, ended.err) == (ExitCode.DONE, "")
+    assert f"published {path.base_name}" in ended.out
+
+
 def test_once_queues_at_once_what_the_hook_rooted_and_could_not_queue(builder: Builder, service: Service) -> None:
     """I9: a CI job's disk was full in the hook a moment ago."""
     path = builder.nix.add("file", b"data")
@@ -426,6 +465,34 @@ def test_pushing_what_is_no_store_path_is_wrong_usage(builder: Builder, text: st
     assert ended.code == ExitCode.USAGE
     assert _is_one_line(ended.err)
     assert not (builder.state_dir / SPOOL_NEW).exists()
+
+
+@pytest.mark.parametrize("command", ["push", "wait", "forget", "explain"])
+def test_a_result_that_is_not_there_is_told_so(
+    builder: Builder, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = builder.assay(command, "./result")
+    assert ended.code == ExitCode.USAGE
+    assert _is_one_line(ended.err)
+    assert "./result is not there: no such file." in ended.err
+
+
+@pytest.mark.parametrize("command", ["push", "wait"])
+def test_a_path_may_be_named_by_its_base_name_or_hash_part(builder: Builder, service: Service, command: str) -> None:
+    path = builder.nix.add("file", b"data")
+    service.put_into_cache(path, builder.nix.store_dir)
+    for text in (path.base_name, str(path.hash_part)):
+        ended = builder.assay(command, text, *_AT_ONCE)
+        assert ended.code == ExitCode.DONE, ended.err
+        assert f"published {path.base_name}" in ended.out
+
+
+def test_a_hash_part_of_nothing_here_is_to_be_named_in_full(builder: Builder) -> None:
+    ended = builder.assay("push", "0" * 32, *_AT_ONCE)
+    assert ended.code == ExitCode.USAGE
+    assert _is_one_line(ended.err)
+    assert "Name the whole path or base name." in ended.err
 
 
 @pytest.mark.parametrize(

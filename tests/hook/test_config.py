@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hook.config import MIN_BYTES_PER_SECOND, machine_config, uploader_config
+from hook.config import MIN_BYTES_PER_SECOND, machine_config, problems, uploader_config
 from hook.errors import BuilderCode
 from hook.transfer.packing import Packing
 from nixcache.compression import Compression
@@ -108,6 +108,9 @@ def test_commands_that_need_no_service_need_no_configuration() -> None:
         ('ledger_bucket = ""', "ledger_bucket"),
         ('cache_url = "cache.example.org"', "cache_url"),
         ('cache_url = "file:///srv/cache"', "cache_url"),
+        ('cache_url = "https://[::1/"', "cache_url"),
+        ('cache_url = "https://:443/"', "cache_url"),
+        ('cache_url = "https://example.org:port/"', "cache_url"),
         ('upstreams = ["cache.nixos.org"]', "upstreams"),
         ("upstreams = 3", "upstreams"),
         ('state_dir = "assay"', "state_dir"),
@@ -155,6 +158,44 @@ def test_a_state_dir_whose_roots_no_directory_name_could_carry_is_refused() -> N
         machine_config({"ASSAY_STATE_DIR": too_long})
     assert "Give a shorter path" in caught.value.remedy
     assert "256 bytes" in caught.value.remedy
+
+
+def test_every_problem_is_returned_in_the_order_of_file_and_keys(tmp_path: Path) -> None:
+    text = 'level = 3\ncache_url = "example.org"\ncompression = "zip"\nstate_dir = "a"\nzip = true\n'
+    environ = {**_file(tmp_path, text), "ASSAY_BUILDER": "A B", "NIX_STORE_DIR": "store"}
+    found = problems(environ)
+    wrong = ["level:", "zip:", "state_dir:", "'store'", "ASSAY_BUILDER:", "staging_bucket:", "ledger_bucket:"]
+    wrong += ["cache_url:", "compression:"]
+    assert len(found) == len(wrong)
+    for problem, start in zip(found, wrong, strict=True):
+        assert start in problem.problem
+        assert problem.remedy
+    with pytest.raises(PermanentError) as caught:
+        uploader_config(environ)
+    assert str(caught.value) == str(found[0])
+
+
+def test_where_nothing_is_wrong_there_is_no_problem(tmp_path: Path) -> None:
+    assert problems(_file(tmp_path, _WHOLE)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cache_url", '"ftp://me:secret@example.org"'),
+        ("cache_url", '"me:secret@example.org"'),
+        ("cache_url", '"https://me:sec ret@example.org"'),
+        ("cache_url", '"https://me:sec/ret@example.org"'),
+        ("upstreams", '["https://example.org", "ftp://me:secret@example.org"]'),
+        ("upstreams", '"ftp://me:secret@example.org"'),
+    ],
+)
+def test_a_url_that_will_not_do_is_told_without_its_password(tmp_path: Path, key: str, value: str) -> None:
+    kept = "".join(f"{line}\n" for line in _WHOLE.splitlines() if not line.startswith(key))
+    [problem] = problems(_file(tmp_path, f"{kept}{key} = {value}\n"))
+    assert "example.org" in problem.problem
+    assert "me:" not in f"{problem.problem} {problem.remedy}"
+    assert "ret@" not in problem.problem
 
 
 def test_a_wrong_variable_is_named() -> None:

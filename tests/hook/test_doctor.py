@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
+import zipfile
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +28,7 @@ from hook.post_build import SPOOL_NEW
 from hook.queue.entry import Entry, Refused
 from hook.queue.queue import Queue
 from hook.report import Report
-from local.aws import Credentials
+from local.aws import PROJECT_ROOT, Credentials
 from local.service import LocalService
 from protocol.keys import BuilderName
 from tests.hook.builder import Builder
@@ -105,7 +108,7 @@ def test_it_is_one_line_a_check_with_the_fix_at_its_end(installed: Builder) -> N
     ended = installed.assay("doctor")
     assert (ended.code, ended.err) == (ExitCode.DONE, "")
     lines = ended.out.splitlines()
-    assert all(line.startswith(("ok    ", "warn  ", "fail  ")) for line in lines)
+    assert all(line.startswith(("ok    ", "warn  ", "fail  ", "skip  ")) for line in lines)
     assert [line for line in lines if "Fix: " in line] == [line for line in lines if not line.startswith("ok")]
 
 
@@ -146,6 +149,22 @@ def test_each_key_that_is_wrong_has_a_line(installed: Builder) -> None:
     assert wrong == ["ASSAY_BUILDER", "ASSAY_CACHE_URL", "ASSAY_COMPRESSION"]
 
 
+def test_each_line_of_the_file_that_is_wrong_has_a_line(installed: Builder, tmp_path: Path) -> None:
+    (tmp_path / "builder.toml").write_text('stagingBucket = "a"\nupstreams = 3\nnix_bin_dir = "bin"\nlevel = 3\n')
+    installed.configure(ASSAY_CONFIG=str(tmp_path / "builder.toml"), NIX_STORE_DIR="relative")
+    lines = installed.assay("doctor").out.splitlines()
+    wrong = [line.partition(": ")[2] for line in lines if line.startswith("fail  configuration: ")]
+    file = tmp_path / "builder.toml"
+    said = [
+        f"{file}, stagingBucket: ",
+        f"{file}, level: ",
+        f"{file}, nix_bin_dir: ",
+        "'relative' is ",
+        f"{file}, upstr",
+    ]
+    assert [line[: len(start)] for line, start in zip(wrong, said, strict=True)] == said
+
+
 # Nix and its hook.
 
 
@@ -182,8 +201,26 @@ def _hook(builder: Builder) -> Path:
     return builder.nix.directory / "post-build-hook"
 
 
-@pytest.mark.parametrize("fault", ["gone", "not executable", "others may write", "other state dir", "other", "older"])
-def test_a_hook_that_will_not_do(installed: Builder, fault: str) -> None:
+_PROGRAM = Path(post_build.__file__)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "gone",
+        "not executable",
+        "others may write",
+        "no interpreter",
+        "no program's bit",
+        "no program",
+        "other state dir",
+        "other",
+        "other interpreter",
+        "other version",
+    ],
+)
+def test_a_hook_that_will_not_do(installed: Builder, tmp_path: Path, fault: str) -> None:
+    """I9: what cannot start queues nothing, and says so to the log of the Nix daemon alone."""
     hook = _hook(installed)
     text = hook.read_text()
     status = Status.FAIL
@@ -197,18 +234,68 @@ def test_a_hook_that_will_not_do(installed: Builder, fault: str) -> None:
         case "others may write":
             hook.chmod(0o757)
             said = "may change"
+        case "no interpreter":
+            (tmp_path / "python").symlink_to(tmp_path / "python3.9")
+            hook.write_text(text.replace(sys.executable, str(tmp_path / "python")))
+            said = f"{tmp_path}/python is gone. No build is queued"
+        case "no program's bit":
+            (tmp_path / "python").write_bytes(b"")
+            hook.write_text(text.replace(sys.executable, str(tmp_path / "python")))
+            said = f"{tmp_path}/python is no program. No build is queued"
+        case "no program":
+            hook.write_text(text.replace(str(_PROGRAM.parent), str(tmp_path / "venv")))
+            said = f"{tmp_path}/venv/post_build.py is gone. No build is queued"
         case "other state dir":
             hook.write_text(text.replace(str(installed.state_dir), "/var/lib/elsewhere"))
             said = "queues in /var/lib/elsewhere"
         case "other":
             hook.write_text("#!/bin/sh\nnix copy --to s3://somewhere $OUT_PATHS\n")
             said, status = "is not what assay hook-script writes", Status.WARN
+        case "other interpreter":
+            (tmp_path / "python").symlink_to(sys.executable)
+            hook.write_text(text.replace(sys.executable, str(tmp_path / "python")))
+            said, status = "of another installation", Status.WARN
         case _:
-            hook.write_text(text.replace(sys.executable, "/usr/bin/python2"))
+            (tmp_path / "post_build.py").write_text(f"{_PROGRAM.read_text()}# Older.\n")
+            hook.write_text(text.replace(str(_PROGRAM.parent), str(tmp_path)))
             said, status = "of another installation", Status.WARN
     check = _of_machine(local_nix.post_build_hook)
     assert said in check.finding
     assert check.status is status
+    assert fault in {"not executable", "others may write", "other"} or f"assay hook-script --output {hook}" in check.fix
+
+
+def test_what_only_root_may_look_at_is_not_called_gone(installed: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Path.stat
+
+    def forbidden(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path == _PROGRAM:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    check = _of_machine(local_nix.post_build_hook)
+    assert check.status is Status.WARN
+    assert str(_PROGRAM) in check.finding
+    assert check.fix == "Ask again as root."
+    assert _hook(installed).exists()
+
+
+def test_from_a_zipapp_nothing_is_written(installed: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "assay.pyz", "w") as pyz:
+        pyz.writestr("__main__.py", "")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "assay.pyz")])
+    assert _of_machine(local_nix.post_build_hook).status is Status.WARN
+    assert list(installed.state_dir.iterdir()) == []
+    installed.install_hook()
+    assert _of_machine(local_nix.post_build_hook).status is Status.OK
+    [copy] = installed.state_dir.rglob("*.py")
+    copy.write_text("# Of an older zipapp.\n")
+    assert _of_machine(local_nix.post_build_hook).status is Status.WARN
+    assert copy.read_text() == "# Of an older zipapp.\n"
+    copy.unlink()
+    assert _of_machine(local_nix.post_build_hook).status is Status.FAIL
+    assert list(installed.state_dir.rglob("*.py")) == []
 
 
 # This machine.
@@ -312,6 +399,7 @@ def test_an_endpoint_where_nobody_answers_spares_the_rest(installed: Builder, de
     checks = _checks(installed)
     assert _not_ok(checks) == {"uploader", "credentials", "clock", "staging bucket", "ledger bucket"}
     assert checks["credentials"].status is Status.WARN
+    assert checks["clock"].status is Status.SKIP
     assert checks["staging bucket"].status is Status.FAIL
     assert "AWS_ENDPOINT_URL" in checks["staging bucket"].fix
 
@@ -320,7 +408,8 @@ def test_no_credentials_at_all(installed: Builder, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     checks = _checks(installed)
-    assert _not_ok(checks) >= {"credentials", "staging bucket", "ledger bucket"}
+    assert _not_ok(checks) == {"uploader", "credentials", "staging bucket", "ledger bucket"}
+    assert checks["clock"].finding == "agrees with S3's"
     assert checks["credentials"].status is Status.FAIL
     assert "credentials" in checks["credentials"].fix
 
@@ -365,6 +454,18 @@ def test_each_upstream_is_asked(installed: Builder, service: Service, dead_url: 
     assert dead_url in lines[1]
 
 
+@pytest.mark.parametrize("body", [None, "<p>Sign in</p>", "StoreDir: /gnu/store\n", "StoreDir: {}\n"])
+def test_caches_are_told_without_their_passwords(installed: Builder, service: Service, body: str | None) -> None:
+    if body is None:
+        (service.cache / "nix-cache-info").unlink()
+    else:
+        (service.cache / "nix-cache-info").write_text(body.format(installed.nix.store_dir.path))
+    url = service.cache_url.replace("://", "://me:secret@")
+    check = _one(lambda: cache("cache", url, installed.nix.store_dir))
+    assert service.cache_url in check.finding
+    assert "secret" not in check.finding + check.fix
+
+
 def test_a_check_that_breaks_takes_no_other_along(installed: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> list[Check]:
         raise ZeroDivisionError
@@ -373,6 +474,35 @@ def test_a_check_that_breaks_takes_no_other_along(installed: Builder, monkeypatc
     checks = _checks(installed)
     assert _not_ok(checks) == {"uploader", "python"}
     assert "The check itself broke: ZeroDivisionError()" in checks["python"].finding
+
+
+_HANGING = """\
+import socket, sys, threading
+def hang(*_, **__):
+    threading.Event().wait()
+socket.getaddrinfo = hang
+from hook.doctor import examination
+limited = examination.examine
+examination.examine = lambda: limited(limit_seconds=0.5)
+from hook.cli import main
+sys.exit(main(["doctor"]))
+"""
+
+
+def test_a_resolver_that_hangs_is_told_and_holds_up_no_end(installed: Builder) -> None:
+    """Whoever asks for the cause gets an answer. The time-out here is only that a test that fails has an end."""
+    installed.configure(ASSAY_CACHE_URL="http://cache.example.org")
+    ended = subprocess.run(
+        [sys.executable, "-c", _HANGING],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == ExitCode.REFUSED, ended.stderr
+    [line] = [line for line in ended.stdout.splitlines() if "  cache: " in line]
+    assert line.startswith("fail  cache: did not end within 0.5 s. Fix: Check name resolution (DNS)")
 
 
 # With IAM enforced.
@@ -384,7 +514,7 @@ def deployed() -> Iterator[LocalService]:
         yield service
 
 
-def _become(builder: Builder, service: LocalService, name: str, credentials: Credentials) -> dict[str, Check]:
+def _as(builder: Builder, service: LocalService, name: str, credentials: Credentials) -> None:
     settings = service.deployment.settings
     builder.configure(
         ASSAY_BUILDER=name,
@@ -392,6 +522,10 @@ def _become(builder: Builder, service: LocalService, name: str, credentials: Cre
         ASSAY_LEDGER_BUCKET=settings.ledger_bucket,
         **service.aws.environment(credentials),
     )
+
+
+def _become(builder: Builder, service: LocalService, name: str, credentials: Credentials) -> dict[str, Check]:
+    _as(builder, service, name, credentials)
     return _checks(builder)
 
 
@@ -411,6 +545,21 @@ def test_another_builder_s_name_is_denied(builder: Builder, deployed: LocalServi
     assert "`builder`" in checks["staging bucket"].fix
     # S3 does not say whether it is for want of a result or of a permission.
     assert checks["ledger bucket"].status is Status.WARN
+
+
+def test_who_may_list_results_and_not_read_them_is_told_so(builder: Builder, deployed: LocalService) -> None:
+    """On the first day, when there is no result yet."""
+    iam = deployed.aws.client("iam", deployed.deployment.operator)
+    iam.create_user(UserName="lister")
+    may_list = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [may_list]})
+    iam.put_user_policy(UserName="lister", PolicyName="list", PolicyDocument=document)
+    key = iam.create_access_key(UserName="lister")["AccessKey"]
+    _as(builder, deployed, "alice", Credentials(key["AccessKeyId"], key["SecretAccessKey"]))
+    check = _one(Cloud(uploader_config(os.environ)).ledger)
+    assert check.status is Status.FAIL
+    assert "may list" in check.finding
+    assert "s3:GetObject" in check.fix
 
 
 def test_an_unknown_key_is_a_matter_of_credentials(builder: Builder, deployed: LocalService) -> None:

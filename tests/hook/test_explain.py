@@ -383,6 +383,22 @@ def test_the_document_has_all_of_it(builder: Builder, service: Service, low_and_
     assert document["notAsked"] == []
 
 
+def test_no_url_is_shown_with_its_password(builder: Builder, service: Service, dead_url: str) -> None:
+    path = builder.nix.add("a", b"a")
+    builder.configure(
+        ASSAY_CACHE_URL=service.cache_url.replace("//", "//me:hunter2@"),
+        ASSAY_UPSTREAMS=dead_url.replace("//", "//me:hunter2@"),
+    )
+    ended = _explain(builder, path)
+    assert _line(ended, "cache").startswith(f"  cache      {service.cache_url}: does not have it")
+    assert f"not asked  {dead_url}: " in ended.out
+    assert "hunter2" not in ended.out
+    document = _document(builder, path)
+    assert "hunter2" not in json.dumps(document)
+    assert [answer["url"] for answer in document["caches"]] == [service.cache_url]
+    assert [unasked["what"] for unasked in document["notAsked"]] == [dead_url]
+
+
 def test_what_is_no_path_is_one_line(builder: Builder) -> None:
     ended = builder.assay("explain", "./no such thing")
     assert ended.code == ExitCode.USAGE

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from hook import post_build
+from hook.errors import Cause, Trouble
 from hook.exit_code import ExitCode
 from hook.follow import Ending, Everything, Fate, Followed, Named, follow
 from hook.queue.entry import Entry, Queued, Refused, Submitted
 from hook.queue.queue import Queue
-from hook.queue.view import Concluded, QueueView
+from hook.queue.view import Concluded, Known, QueueView
 from hook.report import Report
+from nixcache.errors import TransientError
 from nixcache.store_path import NIX_STORE, StorePath
 
 A, B, C = (StorePath.from_base_name(f"{digit * 32}-{digit}") for digit in "abc")
@@ -203,7 +205,136 @@ def test_everything_of_a_queue_that_is_longer_than_an_answer(queue: Queue, monke
     assert (followed.code, set(followed.fates)) == (ExitCode.DONE, {A, B, C})
 
 
+def _refused(path: StorePath) -> Entry:
+    return Entry(path, 1.0, Refused(code="x", problem="Wrong.", since=1.0))
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+def test_older_rejections_hide_nothing_however_many(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, *, rejected: bool
+) -> None:
+    """They stay until somebody forgets them; what is open behind them must be waited for, and all of them be told."""
+    monkeypatch.setattr("hook.follow.LISTED", 2)
+    monkeypatch.setattr("hook.queue.view.PAGE", 2)
+    older = [StorePath.from_base_name(f"{digit * 32}-older") for digit in "01234"]
+    queue.save(*map(_refused, older), _queued(A))
+    script = Script(_publish(queue, A))
+    followed, _ = _follow(queue, Everything(_view(queue), rejected=rejected), script)
+    assert set(followed.fates) == ({A, *older} if rejected else {A})
+    assert followed.code is (ExitCode.REFUSED if rejected else ExitCode.DONE)
+    assert script.now < 60, "and nobody waits for the end of the time"
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+def test_a_rejection_out_of_sight_is_told(queue: Queue, monkeypatch: pytest.MonkeyPatch, *, rejected: bool) -> None:
+    """I9: of a long queue, a path may be rejected before it is among the oldest; the job must not pass for that."""
+    monkeypatch.setattr("hook.follow.LISTED", 1)
+    queue.save(Entry(A, 1.0, Queued()), Entry(B, 2.0, Queued()))
+
+    def judge() -> None:
+        queue.refuse(B, code="x", problem="Wrong.")
+        queue.conclude(A, Concluded(A, time.time(), "published", ""))
+
+    followed, told = _follow(queue, Everything(_view(queue), rejected=rejected), Script(judge))
+    assert followed.code is ExitCode.REFUSED
+    assert [(fate.path, fate.outcome) for fate in told] == [(A, "published"), (B, "rejected")]
+
+
+def test_what_was_rejected_before_and_is_built_again_is_followed(queue: Queue) -> None:
+    queue.save(_refused(A))
+    post_build.enqueue(str(queue.state_dir), [NIX_STORE.render(A)])
+
+    def take_in() -> None:
+        queue.take_in(lambda _: [])
+
+    followed, _ = _follow(queue, Everything(_view(queue), rejected=False), Script(take_in, _publish(queue, A)))
+    assert (followed.code, set(followed.fates)) == (ExitCode.DONE, {A})
+
+
 def test_nothing_is_done_at_once(queue: Queue) -> None:
     script = Script()
     assert _follow(queue, Everything(_view(queue), rejected=True), script)[0].code is ExitCode.DONE
     assert script.now == 0.0
+
+
+class Cache:
+    """Answers what ``answers`` say, one after another; the last of them for ever."""
+
+    def __init__(self, *answers: set[StorePath] | Exception) -> None:
+        self._answers = list(answers)
+
+    def __call__(self, paths: Collection[StorePath]) -> set[StorePath]:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer & set(paths)
+
+
+_DOWN = Trouble(Cause.NETWORK, "The cache is down.", remedy="Wait.")
+_OTHERWISE_DOWN = Trouble(Cause.THROTTLED, "The cache is busy.", remedy="Wait.")
+_WRONG = Trouble(Cause.SERVICE, "The cache answered 401.", remedy="Check cache_url.")
+
+
+def _follow_in_trouble(
+    view: QueueView, script: Script, is_published: Callable[[Collection[StorePath]], set[StorePath]], *paths: StorePath
+) -> tuple[Followed, list[Fate], list[TransientError]]:
+    told: list[Fate] = []
+    troubles: list[TransientError] = []
+    followed = follow(
+        view,
+        Named(paths),
+        timeout=60,
+        tell=told.append,
+        tell_trouble=troubles.append,
+        pause=script.pause,
+        is_published=is_published,
+        clock=script.clock,
+    )
+    return followed, told, troubles
+
+
+def test_a_cache_that_does_not_answer_is_asked_again_and_told_once(queue: Queue) -> None:
+    cache = Cache(_DOWN, _OTHERWISE_DOWN, _DOWN, {A})
+    followed, told, troubles = _follow_in_trouble(_view(queue), Script(), cache, A)
+    assert (followed.code, followed.trouble, troubles) == (ExitCode.DONE, None, [_DOWN])
+    assert [fate.path for fate in told] == [A]
+
+
+def test_a_cache_that_is_down_keeps_nothing_of_the_queue_from_being_told(queue: Queue) -> None:
+    queue.save(_queued(B))
+    followed, told, _ = _follow_in_trouble(_view(queue), Script(_publish(queue, B)), Cache(_DOWN), A, B)
+    assert [fate.path for fate in told] == [B]
+    assert (followed.fates[A].ending, followed.fates[A].why) == (Ending.OPEN, str(_DOWN))
+
+
+def test_a_cache_that_never_answers_ends_it_with_the_time(queue: Queue) -> None:
+    script = Script()
+    followed, told, troubles = _follow_in_trouble(_view(queue), script, Cache(_DOWN), A)
+    assert (followed.code, followed.is_timed_out, followed.trouble) == (ExitCode.TROUBLE, True, _DOWN)
+    assert (told, troubles, script.now) == ([], [_DOWN], 60)
+
+
+def test_a_configuration_that_cannot_work_is_not_waited_for(queue: Queue) -> None:
+    script = Script()
+    followed, _, troubles = _follow_in_trouble(_view(queue), script, Cache(_WRONG), A)
+    assert (followed.code, followed.is_timed_out, troubles) == (ExitCode.TROUBLE, False, [_WRONG])
+    assert script.now == 0
+
+
+def test_an_owner_that_does_not_answer_is_asked_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I9: a disk that hangs for a minute under the owner must not fail the job."""
+    queue.save(_queued(A))
+    view, troubles = _view(queue), [Trouble(Cause.MACHINE, "No answer."), None, Trouble(Cause.MACHINE, "No answer.")]
+    known = view.known
+
+    def sometimes(paths: Iterable[StorePath]) -> dict[StorePath, Known]:
+        if troubles and (trouble := troubles.pop(0)):
+            raise trouble
+        return known(paths)
+
+    monkeypatch.setattr(view, "known", sometimes)
+    followed, told, heard = _follow_in_trouble(
+        view, Script(lambda: None, lambda: None, _publish(queue, A)), Cache(set()), A
+    )
+    assert (followed.code, len(heard)) == (ExitCode.DONE, 2)
+    assert [fate.ending for fate in told] == [Ending.PUBLISHED], "and is told once"

@@ -35,6 +35,7 @@ class _Cache:
     ) -> None:
         self.asked: Counter[str] = Counter()
         self.authorized: set[str | None] = set()
+        self.passwords: set[str | None] = set()
         by_name = {f"/sub/{path.hash_part}.narinfo": (path, list(answers)) for path, answers in statuses.items()}
         by_name |= proxied
         cache = self
@@ -43,6 +44,7 @@ class _Cache:
             def do_GET(self) -> None:
                 cache.asked[self.path] += 1
                 cache.authorized.add(self.headers["Proxy-Authorization"])
+                cache.passwords.add(self.headers["Authorization"])
                 path, answers = by_name.get(self.path, (PATHS[0], [404]))
                 status = answers[0] if len(answers) == 1 else answers.pop(0)
                 self.send_response(status)
@@ -88,6 +90,13 @@ def test_present_is_what_the_cache_answers_with_a_narinfo_for() -> None:
         assert _present(cache.url, paths=PATHS) == set(PATHS[:25])
         assert set(cache.asked.values()) == {1}
         assert len(cache.asked) == 40
+
+
+def test_a_cache_for_some_readers_is_asked_with_the_password_of_its_url() -> None:
+    with _serving({PATHS[0]: [200]}) as cache:
+        assert _present(cache.url.replace("//", "//ci%40work:p%3Aw@"), paths=PATHS[:1]) == {PATHS[0]}
+        assert _present(cache.url, paths=PATHS[:1]) == {PATHS[0]}
+        assert cache.passwords == {"Basic Y2lAd29yazpwOnc=", None}
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -161,6 +170,7 @@ def test_a_cache_that_cannot_be_reached_is_one_line_with_its_address() -> None:
             _present(url, paths=PATHS[:1])
     assert url in caught.value.problem
     assert "refused" in caught.value.problem
+    assert "HTTPConnection" not in caught.value.problem, "that is for people"
     assert "\n" not in str(caught.value)
 
 
@@ -219,6 +229,30 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
             _present("http://cache.invalid", paths=PATHS[:1])
     assert caught.value.cause is Cause.NETWORK
     assert "HTTP_PROXY" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["status", "page", "refused", "no host", "no port", "proxy"])
+def test_no_error_shows_a_password(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors go to the logs of CI jobs, into `assay status`, and into tickets."""
+    with _serving({PATHS[0]: [401 if kind == "status" else 200]}, body=b"page") as cache, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        dead = f"http://me:hunter2@127.0.0.1:{closed.getsockname()[1]}"
+        url = cache.url.replace("//", "//me:hunter2@")
+        if kind == "refused":
+            url = dead
+        elif kind == "no host":
+            url = "http://me:hunter2@[cache.invalid"
+        elif kind == "no port":
+            url = "http://me:hunter2@cache.invalid:99999999"
+        elif kind == "proxy":
+            monkeypatch.setenv("http_proxy", dead)
+            monkeypatch.setenv("no_proxy", "")
+        with pytest.raises(Trouble) as caught, NarInfoLookup(url, (), NIX_STORE, retries=0) as lookup:
+            lookup.present(PATHS[:1])
+    said = str(caught.value)
+    assert "hunter2" not in said
+    assert "me:" not in said
+    assert f"/{PATHS[0].hash_part}.narinfo" in said
 
 
 def test_a_ca_bundle_is_taken_from_whoever_names_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import itertools
+import os
+import struct
 import sys
+import termios
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -72,6 +76,27 @@ def test_a_narrow_terminal_gets_no_line_that_wraps(monkeypatch: pytest.MonkeyPat
     terminal = Terminal()
     ProgressReport(terminal).planned(1, 1000)
     assert [len(line) for line in terminal.drawn()] == [19]
+
+
+def test_the_width_is_that_of_the_terminal_it_is_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output may be a file, or another terminal; a bar that wraps cannot be erased."""
+    master, slave = os.openpty()
+    with os.fdopen(master, "rb"), os.fdopen(slave, "w") as narrow:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 30, 0, 0))
+        terminal = Terminal()
+        monkeypatch.setattr(terminal, "fileno", narrow.fileno)
+        ProgressReport(terminal).planned(1, 1000)
+        assert [len(line) for line in terminal.drawn()] == [29]
+
+
+def test_a_terminal_that_does_not_know_its_width_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    master, slave = os.openpty()
+    with os.fdopen(master, "rb"), os.fdopen(slave, "w") as serial:
+        terminal = Terminal()
+        monkeypatch.setattr(terminal, "fileno", serial.fileno)
+        ProgressReport(terminal).planned(1, 1000)
+        assert terminal.drawn()[0].startswith("[....")
 
 
 def test_a_line_is_written_where_the_bar_was(monkeypatch: pytest.MonkeyPatch) -> None:

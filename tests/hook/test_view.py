@@ -74,6 +74,7 @@ def test_the_overview_is_complete_and_no_longer_than_was_asked_for(seen: QueueVi
     short = seen.overview(limit=1)
     assert (short.entries, short.counts) == (tuple(_ENTRIES[:1]), whole.counts)
     assert seen.overview(limit=0).entries == ()
+    assert [entry.path for entry in seen.overview(limit=10, rejected=False).entries] == [*_PATHS[:2], _PATHS[4]]
 
 
 def test_what_is_known_of_a_path_is_its_entry_its_end_or_nothing(seen: QueueView) -> None:
@@ -98,6 +99,27 @@ def test_what_was_refused_can_be_forgotten(seen: QueueView) -> None:
     assert seen.forget(_PATHS) == {_PATHS[2]}
     assert seen.overview(limit=0).counts["rejected"] == 0
     assert seen.forget(_PATHS) == set()
+
+
+def test_all_that_was_refused_is_found_however_much_it_is(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may lie behind any number of older entries, and be forgotten page by page."""
+    monkeypatch.setattr("hook.queue.view.PAGE", 2)
+    queue = Queue(state_dir, NIX_STORE, report=Report())
+    seen = QueueView(state_dir, NIX_STORE)
+    refused = sorted(_PATHS[1:])
+    for is_owned in (True, False):
+        with queue.owned():
+            queue.save(Entry(_PATHS[0], 1.0, Queued()))
+            queue.save(*(Entry(path, 2.0, Refused(code="x", problem="x", since=1.0)) for path in refused))
+            if is_owned:
+                assert _forgotten(seen) == refused
+        if not is_owned:
+            assert _forgotten(seen) == refused
+        assert seen.overview(limit=0).counts == {"queued": 1, "submitted": 0, "rejected": 0}
+
+
+def _forgotten(seen: QueueView) -> list[StorePath]:
+    return sorted(path for page in seen.refused() for path in seen.forget(page))
 
 
 def test_the_owner_is_named_and_nudged_and_nobody_else(state_dir: Path) -> None:

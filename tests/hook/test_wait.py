@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -111,8 +112,39 @@ def test_json(builder: Builder, path: StorePath) -> None:
         "schema": 1,
         "exitCode": 3,
         "timedOut": True,
+        "trouble": "",
         "paths": [{"storePath": builder.nix.full(path), "outcome": "open", "why": "to be uploaded"}],
     }
+
+
+def test_a_cache_that_cannot_be_asked_still_gives_a_document(builder: Builder, path: StorePath) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        builder.configure(ASSAY_CACHE_URL=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        ended = builder.assay("wait", builder.nix.full(path), "--json", *_AT_ONCE)
+        told = builder.assay("wait", builder.nix.full(path), *_AT_ONCE)
+    document = json.loads(ended.out)
+    assert (ended.code, document["exitCode"], document["timedOut"]) == (ExitCode.TROUBLE, 4, True)
+    assert "cannot be reached" in document["trouble"]
+    assert [(one["storePath"], one["outcome"]) for one in document["paths"]] == [(builder.nix.full(path), "open")]
+    assert ended.err.count("\n") == 1, "the trouble, once, for whoever reads the log"
+    assert told.code == ExitCode.TROUBLE
+    assert f"no verdict yet {path.base_name}: " in told.err
+
+
+@pytest.mark.parametrize("arguments", [["--all"], ["{path}"]])
+def test_a_queue_that_cannot_be_opened_still_gives_a_document(
+    builder: Builder, path: StorePath, arguments: list[str]
+) -> None:
+    builder.state_dir.write_text("no directory")
+    full = builder.nix.full(path)
+    ended = builder.assay("wait", *(word.format(path=full) for word in arguments), "--json", *_AT_ONCE)
+    document = json.loads(ended.out)
+    assert (ended.code, document["exitCode"]) == (ExitCode.TROUBLE, 4)
+    assert str(builder.state_dir) in document["trouble"]
+    assert [one["storePath"] for one in document["paths"]] == ([] if arguments == ["--all"] else [full])
+    assert ended.err.startswith("assay: ")
+    assert ended.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["push", "upload"])
