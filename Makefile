@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint synth zipapp interleavings storm bench bench-builder load differential matrix contract fuzz clean
+.PHONY: help setup demo test lint synth zipapp interleavings storm bench bench-builder load differential matrix contract browser deployment fuzz clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,7 @@ demo: .venv/.ready ## Build, upload, verify, sign, install with real Nix; then a
 	@$(RUN) -m local demo
 
 test: setup ## Run the tests
-	@$(WITH_NODE) $(RUN) -m pytest -n 2 --dist loadfile
+	@$(WITH_NODE) $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready ## Check style, formatting, types and who imports whom
 	@$(RUN) -m ruff check
@@ -64,8 +64,15 @@ matrix: .venv/.ready ## Build, upload and install with three generations of real
 	@$(RUN) -m tests.differential.nix_generations
 	@$(RUN) -m pytest tests/matrix -n 2 --dist worksteal
 
+SCREENSHOTS ?=
+browser: .venv/.ready .venv/.browser ## Open the landing page in Chromium (Debian: apt-get install chromium; SCREENSHOTS=directory)
+	@$(RUN) -m pytest tests/browser $(if $(SCREENSHOTS),--screenshots "$(SCREENSHOTS)")
+
 contract: .venv/.ready .venv/.emulators ## Hold the simulator of AWS against moto, SeaweedFS and ministack
 	@$(RUN) -m pytest tests/contract --emulators
+
+deployment: setup .venv/.emulators ## Deploy with the CDK into an emulator of AWS, upload, rotate, redrive, update, destroy
+	@$(WITH_NODE) $(RUN) -m pytest tests/deployment --deployment --timeout 400 -s
 
 SECONDS ?= 300
 fuzz: .venv/.ready .venv/.fuzz ## Fuzz all parsers with coverage feedback (SECONDS=300 in all)
@@ -90,6 +97,10 @@ clean: ## Remove what make made
 
 .venv/.fuzz: requirements-fuzz.txt | .venv/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-fuzz.txt
+	@touch $@
+
+.venv/.browser: requirements-browser.txt | .venv/.ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-browser.txt
 	@touch $@
 
 # Servers that pin what we pin otherwise: they are started, never imported.

@@ -14,7 +14,7 @@ from tests.simulator.serial_pool import one_thread_a_container
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--schedules", type=int, default=150, help="schedules that each interleaving test tries")
     parser.addoption("--preemptions", type=int, default=1, help="changes of turn of which all are tried")
-    parser.addoption("--waiters", type=int, default=2000, help="how many wait for one path")
+    parser.addoption("--waiters", type=int, default=1200, help="how many wait for one path")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_broken_off_it_leaves_no_process_and_no_file(tmp_path: Path, number: sig
         started = descendants(process.pid)
         assert started
         process.send_signal(number)
-        _, complaints = process.communicate(timeout=30)
+        _, complaints = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "Traceback" not in complaints
     assert not still_running(started)

@@ -54,7 +54,7 @@ def failures(service: LocalService) -> int:
     return sum(report.response != {"batchItemFailures": []} for report in service.reports)
 
 
-def wait_until(condition: str, holds: Callable[[], object], *, within: float = 30.0) -> None:
+def wait_until(condition: str, holds: Callable[[], object], *, within: float = 100.0) -> None:
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, condition

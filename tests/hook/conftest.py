@@ -1,4 +1,4 @@
-"""Real Nix in a store of its own, a real moto server, a cache over HTTP, and the builder's command line."""
+"""Real Nix in a store of its own, a cache over HTTP, and the builder's command line."""
 
 from __future__ import annotations
 
@@ -6,29 +6,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import botocore.loaders
-import botocore.session
 import pytest
 
-from local.aws import Aws, MotoServer
+from local.aws import Aws
 from tests.hook.builder import Builder
 from tests.hook.nix import Nix
 from tests.hook.service import Service
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_loader() -> Iterator[None]:
-    """What botocore reads of a service takes ten times as long as making a client of it: once is enough for all."""
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda _: loader)
-        yield
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Aws]:
-    with MotoServer() as server:
-        yield server.aws
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from threading import Event
 
 import pytest
@@ -50,8 +51,7 @@ def calls(service: Service) -> _Calls:
 
 @pytest.fixture
 def info(nix: Nix) -> PathInfo:
-    data = b"".join(hashlib.sha256(number.to_bytes(8, "big")).digest() for number in range(6 * PART // 32))
-    path = nix.add("large", data)
+    path = nix.add("large", Random(0).randbytes(6 * PART))
     return NixStore(nix.store_dir).infos([path])[path]
 
 
@@ -113,8 +113,7 @@ def test_i6_after_a_crash_only_the_parts_that_are_missing_are_sent(
 
 def test_i6_parts_of_another_level_are_sent_again(nix: Nix, service: Service, calls: _Calls) -> None:
     """The configuration may have changed meanwhile: only equal bytes are equal parts."""
-    text = b"".join(hashlib.sha256(number.to_bytes(8, "big")).hexdigest().encode() for number in range(3 * PART // 64))
-    path = nix.add("text", text * 4)
+    path = nix.add("text", Random(0).randbytes(3 * PART // 2).hex().encode() * 4)
     info = NixStore(nix.store_dir).infos([path])[path]
     remembered = Remembered()
     calls.fail["CompleteMultipartUpload"] = 0

@@ -24,7 +24,7 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def still_running(pids: set[int], *, within: float = 10.0) -> set[int]:
+def still_running(pids: set[int], *, within: float = 60.0) -> set[int]:
     """Return those of ``pids`` that have not ended after ``within`` seconds."""
     deadline = time.monotonic() + within
     while (left := {pid for pid in pids if _runs(pid)}) and time.monotonic() < deadline:

@@ -45,7 +45,7 @@ def cache(aws: Aws) -> Iterator[Cache]:
     bucket = f"cache-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket)
     with CacheServer(s3, bucket) as server:
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
         yield Cache(s3, bucket, connection)
         connection.close()
 

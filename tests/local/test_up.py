@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -96,7 +97,8 @@ def test_when_moto_ends_it_says_so_and_ends_too() -> None:
     with up() as process:
         first_line(process)
         for pid in descendants(process.pid):
-            subprocess.run(["kill", "-9", str(pid)], check=True)
+            with suppress(ProcessLookupError):  # it may have ended with another of them
+                os.kill(pid, signal.SIGKILL)
         _, complaints = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "ended unexpectedly" in complaints.splitlines()[-1]

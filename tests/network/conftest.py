@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from urllib3 import Timeout
+from urllib3 import HTTPConnectionPool, Timeout
 
 from hook import gc_roots
-from local.aws import Aws, MotoServer
+from local.aws import Aws
 from nixcache.store_path import StorePath
 from tests.hook.builder import Builder
 from tests.hook.nix import Nix, derivation
@@ -23,6 +23,8 @@ from tests.network.gateway import Address, Gateway
 from tests.network.seen import State, state
 
 _numbers = count()
+
+Impatient = Callable[[Gateway], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,6 @@ def address(url: str) -> Address:
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[Aws]:
-    with MotoServer() as server:
-        yield server.aws
-
-
-@pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Nix:
     return Nix(tmp_path_factory.mktemp("nix") / "nix")
 
@@ -117,16 +113,23 @@ def judging(store: Nix, service: Service) -> Iterator[None]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
-    """Let this process give up after a moment where a builder waits a minute.
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Impatient:
+    """Let this process give up a gateway that hangs after a moment, where a builder waits a minute.
 
-    For the length of a block in which nothing can succeed anyhow: how fast a machine is decides about nothing.
+    For the length of a block in which that one answers nothing anyhow; the others have all the time that they need. So
+    how fast a machine is decides about nothing.
     """
 
     @contextmanager
-    def impatient() -> Iterator[None]:
+    def impatient(hanging: Gateway) -> Iterator[None]:
+        usual = HTTPConnectionPool._get_timeout
+
+        def timeout(pool: HTTPConnectionPool, asked_for: Timeout | float | None) -> Timeout:
+            wanted: Timeout = usual(pool, asked_for)
+            return Timeout(connect=wanted.connect_timeout, read=0.2) if pool.port == hanging.port else wanted
+
         with monkeypatch.context() as patch:
-            patch.setattr("urllib3.connectionpool.HTTPConnectionPool._get_timeout", _a_moment)
+            patch.setattr(HTTPConnectionPool, "_get_timeout", timeout)
             yield
 
     return impatient
@@ -138,10 +141,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", _at_once)
     monkeypatch.setattr("urllib3.Retry.get_backoff_time", _at_once)
     monkeypatch.setattr("hook.verdict_watch.delay", _at_once)
-
-
-def _a_moment(*_: object) -> Timeout:
-    return Timeout(connect=0.2, read=0.2)
 
 
 def _at_once(*_: object) -> float:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 import pytest
 
 from hook.exit_code import ExitCode
 from nixcache.store_path import StorePath
 from nixcache.verify import verify
 from tests.network import faults
-from tests.network.conftest import Site
+from tests.network.conftest import Impatient, Site
 from tests.network.gateway import Exchange, Fault, Seen, none
 
 _SIZE = 10_000_000
@@ -39,17 +36,15 @@ def test_i6_what_was_cut_in_the_middle_goes_on_where_it_was(site: Site, fault: F
     assert sum("partNumber=1" in seen.query for seen in site.s3.seen) == 1, "what has arrived is not sent again"
 
 
-def test_i6_what_hung_in_the_middle_arrives_whole(
-    site: Site, impatient: Callable[[], AbstractContextManager[None]]
-) -> None:
+def test_i6_what_hung_in_the_middle_arrives_whole(site: Site, impatient: Impatient) -> None:
     path = site.build("large", size=_SIZE)
-    with site.s3.failing(faults.only(_is_second_part, faults.hang)), impatient():
+    with site.s3.failing(faults.only(_is_second_part, faults.hang)), impatient(site.s3):
         _check_trouble(site, path, "Check the network")
     _check_arrival(site, path)
 
 
 def _check_trouble(site: Site, path: StorePath, said: str) -> None:
-    ended = site.builder.assay("upload", "--once", "--timeout", "20")
+    ended = site.builder.assay("upload", "--once", "--timeout", "60")
     assert (ended.code, ended.err.count("\n")) == (ExitCode.TROUBLE, 1), ended
     assert said in ended.err
     assert site.is_kept(path)
