@@ -11,6 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from assayctl.commands import (
+    announce_keys,
     block_builder,
     dead_letters,
     import_key,
@@ -29,6 +30,7 @@ from protocol.version import VERSION
 _COMMANDS: Final = (
     status,
     dead_letters,
+    announce_keys,
     rotate_key,
     import_key,
     retire_key,

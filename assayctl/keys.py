@@ -1,7 +1,4 @@
-"""The signing key from outside: changed by whoever may write the secret, read by nobody.
-
-What to trust stands in the cache itself, where the key function announces it (`public-keys.json`).
-"""
+"""The signing key from outside: changed by whoever may write the secret, read by nobody."""
 
 from __future__ import annotations
 
@@ -24,11 +21,6 @@ class SigningSecret:
     def __init__(self, secrets: SecretsManagerClient, name: str) -> None:
         self._secrets = secrets
         self._name = name
-
-    def rotate(self) -> None:
-        """Have AWS make a new key now; the present one signs beside it until the overlap ends."""
-        with aws(f"The secret {self._name} cannot be rotated"):
-            self._secrets.rotate_secret(SecretId=self._name, RotateImmediately=True)
 
     def import_key(self, text: str) -> str:
         """Sign with an existing key from now on; returns its public key. Raises :class:`PermanentError`, unquoted."""

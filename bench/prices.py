@@ -48,8 +48,10 @@ REQUEST_SECONDS: Final = 0.03
 but for look-ups of references, which this takes for being in a row, too."""
 STREAM_BYTES_A_SECOND: Final = 90_000_000
 """What S3 gives on one connection; assumed, too. One core verifies faster, so the function waits for the bytes."""
-METRICS: Final = 8
-"""Each verdict, strays, and what goes back to the queue."""
+METRICS: Final = 13
+"""Each verdict, bytes, and what else docs/reference/metrics.md lists."""
+ALARM_MONTH: Final = 0.10
+ALARMS: Final = 7
 _POLLERS: Final = 5
 _POLL_SECONDS: Final = 20
 """With nothing in the queue, Lambda still asks for messages: so many pollers, each time for so long."""
@@ -98,7 +100,8 @@ def monthly_bill() -> tuple[Item, ...]:
     polls = DAYS_OF_A_MONTH * 24 * 60 * 60 / _POLL_SECONDS * _POLLERS
     return (
         _item("secret", 1, SECRET_MONTH),
-        _item("metrics, those of ingest", METRICS, METRIC_MONTH),
+        _item("metrics", METRICS, METRIC_MONTH),
+        _item("alarms", ALARMS, ALARM_MONTH),
         _item("SQS requests, polling", polls, SQS_REQUEST),
     )
 

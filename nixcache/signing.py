@@ -1,7 +1,8 @@
 """Making signatures: the only place that holds a secret key (src/libutil/signature/local-keys.cc).
 
 A signature that Nix takes for one of a store object is made of nothing but a
-:class:`~nixcache.verify.VerifiedStoreObject` (invariant I1). What a key attests besides is encoded so that no client
+:class:`~nixcache.verify.VerifiedStoreObject`, or of what another trusted key has signed, a
+:class:`~nixcache.countersign.Countersignable` (invariant I1). What a key attests besides is encoded so that no client
 reads it as such (docs/adr/0051).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from nacl.signing import SigningKey
 
+from nixcache.countersign import Countersignable
 from nixcache.dsse import Envelope, EnvelopeSignature, pae
 from nixcache.errors import Code, PermanentError
 from nixcache.signature import PublicKey, Signature, fingerprint, parse_named_bytes, render_named_bytes
@@ -17,6 +19,8 @@ from nixcache.verify import VerifiedStoreObject
 
 SECRET_KEY_SIZE = 64
 """Bytes: the 32 of the seed, then the 32 of the public key."""
+
+_TEST = pae("application/vnd.assay.key-test", b"")
 
 
 class SecretKey:
@@ -72,6 +76,13 @@ class SecretKey:
         )
         return Signature(self.name, self._key.sign(message).signature)
 
+    def countersign(self, vouched: Countersignable) -> Signature:
+        """Return this key's signature beside another trusted one's; TypeError for anything else."""
+        # Bytes would be anybody's: only what a signature was found to hold over is signed.
+        if type(vouched) is not Countersignable:
+            raise TypeError(f"Only a Countersignable is countersigned, not a {type(vouched).__name__}.")
+        return Signature(self.name, self._key.sign(vouched.message).signature)
+
     def attest(self, statement: Statement) -> Envelope:
         """Return ``statement`` in an envelope with this key's signature; TypeError for anything else.
 
@@ -84,6 +95,10 @@ class SecretKey:
         payload = statement.to_json()
         raw = self._key.sign(pae(PAYLOAD_TYPE, payload)).signature
         return Envelope(PAYLOAD_TYPE, payload, (EnvelopeSignature(self.name, raw),))
+
+    def is_sound(self) -> bool:
+        """Tell whether what it signs holds under its public key: it signs a text that is neither kind of message."""
+        return self.public_key.verifies(_TEST, Signature(self.name, self._key.sign(_TEST).signature))
 
     def __repr__(self) -> str:
         """Show the name only: a secret that reaches a log is no secret."""

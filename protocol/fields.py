@@ -43,7 +43,7 @@ class Fields:
         """Take a text; ``pattern`` has to match all of it, and ``wanted`` says that in words."""
         value = self._left.pop(name, None)
         if not isinstance(value, str):
-            raise self.error(self.field(name), "is missing" if value is None else f"{_shown(value)}, not a text")
+            raise self.error(self.field(name), "is missing" if value is None else _no_text(value))
         if pattern is not None and not pattern.fullmatch(value):
             raise self.error(self.field(name), f"{value[:100]!r} is not {wanted}")
         return value
@@ -69,7 +69,7 @@ class Fields:
         texts: list[str] = []
         for position, value in enumerate(self._list(name)):
             if not isinstance(value, str):
-                raise self.error(f"{self.field(name)}[{position}]", f"{_shown(value)}, not a text")
+                raise self.error(f"{self.field(name)}[{position}]", _no_text(value))
             texts.append(value)
         return texts
 
@@ -80,6 +80,11 @@ class Fields:
     def child(self, name: str) -> Fields:
         """Take an object."""
         return Fields(self.field(name), self._left.pop(name, None), self.error)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields that nobody took yet."""
+        return tuple(self._left)
 
     def members(self) -> Iterator[tuple[str, Fields]]:
         """Take all fields, each of which is an object."""
@@ -100,3 +105,9 @@ class Fields:
 
 def _shown(value: object) -> str:
     return f"is {value!r:.100}"
+
+
+def _no_text(value: object) -> str:
+    # An account's number, a version: what looks like a number only has to be quoted.
+    hint = "; put it into quotes" if isinstance(value, int | float) else ""
+    return f"{_shown(value)}, not a text{hint}"

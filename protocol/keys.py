@@ -20,6 +20,14 @@ from nixcache.store_path import HASH_PART_LENGTH, HashPart, StorePath
 NARINFO_SUFFIX: Final = ".narinfo"
 """What the staging bucket's notification filters by."""
 NIX_CACHE_INFO_KEY: Final = "nix-cache-info"
+INDEX_KEY: Final = "index.html"
+"""The cache's landing page."""
+STATUS_KEY: Final = "status.json"
+"""What the page counts, for programs and for itself."""
+PUBLIC_KEYS_KEY: Final = "public-keys"
+"""What readers write into ``trusted-public-keys``, a key a line."""
+PUBLIC_KEYS_JSON_KEY: Final = "public-keys.json"
+"""The keys that readers are to trust, and since when, and until when."""
 RESULTS_PREFIX: Final = "results/"
 WAITING_PREFIX: Final = "waiting/"
 VOTES_PREFIX: Final = "votes/"
@@ -169,6 +177,12 @@ class CacheNarInfoKey:
     """``<hash part>.narinfo`` in the cache bucket: the commit point of a publication."""
 
     hash_part: HashPart
+
+    @classmethod
+    def parse(cls, text: str) -> CacheNarInfoKey:
+        """Read a key; raises :class:`PermanentError` (``object-key-malformed``)."""
+        (hash_part,) = _match(rf"({_HASH_PART})\{NARINFO_SUFFIX}", text, what="a narinfo in the cache bucket")
+        return cls(HashPart(hash_part))
 
     def __str__(self) -> str:
         """The key."""

@@ -16,9 +16,12 @@ class Output(StrEnum):
     INGEST_QUEUE_URL = "IngestQueueUrl"
     DEAD_LETTER_QUEUE_URL = "DeadLetterQueueUrl"
     SIGNING_SECRET_NAME = "SigningSecretName"  # noqa: S105  a name of it
+    KEY_FUNCTION_NAME = "KeyFunctionName"
     RESIGNING_STATE_MACHINE = "ResigningStateMachine"
     DISTRIBUTION_ID = "DistributionId"
     CACHE_URL = "CacheUrl"
+    DISTRIBUTION_DOMAIN_NAME = "DistributionDomainName"
+    READERS_STORE_ARN = "ReadersStoreArn"
 
 
 def describe_role(name: BuilderName) -> str:

@@ -1,7 +1,7 @@
 """The submission policy: which builder may submit what, and how many have to agree before it is signed.
 
-An operator writes ``policy.yaml``; the stack resolves its defaults and puts the canonical document beside the ingest
-function's code.
+An operator writes it into the configuration; the stack resolves its defaults and puts the canonical document beside
+the ingest function's code.
 """
 
 from __future__ import annotations

@@ -59,16 +59,20 @@ MAX_WAITING_DAYS: Final = 13
 """The longest that a submission may wait: a waiting marker expires after 14 days, and whoever lost it waits unseen."""
 DEFAULT_WAITING_DAYS: Final = 7
 SECONDS_OF_A_DAY: Final = 24 * 60 * 60
+DEFAULT_STAGE: Final = "local"
+"""Where nothing is deployed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
     """What the handler needs to know: bucket names, the queue's URL, the secret's name, the deployment's limits.
 
-    ``policy_file`` is where the deployment's :class:`protocol.policy.SubmissionPolicy` lies; ``max_nar_size`` is in
-    bytes; ``max_expansion`` is how many times its file a NAR may be as large; ``first_retry_seconds`` is how long a
-    submission rests after its first trouble; ``max_waiting_seconds`` is how long it may wait for its references;
-    ``publish_upstream_paths``: whether a path is published here that a trusted upstream itself has.
+    ``policy_file`` is where the deployment's :class:`protocol.policy.SubmissionPolicy` lies, from the code;
+    ``max_nar_size`` is in bytes; ``max_expansion`` is how many times its file a NAR may be as large;
+    ``first_retry_seconds`` is how long a submission rests after its first trouble; ``max_waiting_seconds`` is how long
+    it may wait for its references; ``publish_upstream_paths``: whether a path is published here that a trusted upstream
+    itself has; ``key_overlap_days``: how long the key before signs beside a new one; ``stage`` is which deployment its
+    metrics are of.
     """
 
     staging_bucket: str
@@ -85,6 +89,8 @@ class IngestSettings:
     max_waiting_seconds: int = DEFAULT_WAITING_DAYS * SECONDS_OF_A_DAY
     publish_upstream_paths: bool = False
     upstreams: tuple[Upstream, ...] = ()
+    key_overlap_days: int = 0
+    stage: str = DEFAULT_STAGE
 
     def to_environment(self) -> dict[str, str]:
         """Return the variables that :meth:`from_environment` reads."""
@@ -109,6 +115,8 @@ class IngestSettings:
                     for upstream in self.upstreams
                 ]
             ),
+            "ASSAY_KEY_OVERLAP_DAYS": str(self.key_overlap_days),
+            "ASSAY_STAGE": self.stage,
         }
 
     @classmethod
@@ -132,6 +140,8 @@ class IngestSettings:
             max_waiting_seconds=_read(environment, "ASSAY_MAX_WAITING_SECONDS", _waiting_seconds),
             publish_upstream_paths=_read(environment, "ASSAY_PUBLISH_UPSTREAM_PATHS", _boolean),
             upstreams=_read(environment, "ASSAY_UPSTREAMS", _upstreams),
+            key_overlap_days=_read(environment, "ASSAY_KEY_OVERLAP_DAYS", _days),
+            stage=_read(environment, "ASSAY_STAGE", _name),
         )
 
 
@@ -142,6 +152,7 @@ class SweepSettings:
     ledger_bucket: str
     queue_url: str
     max_waiting_seconds: int
+    stage: str = DEFAULT_STAGE
 
     def to_environment(self) -> dict[str, str]:
         """Return the variables that :meth:`from_environment` reads."""
@@ -149,6 +160,7 @@ class SweepSettings:
             "ASSAY_LEDGER_BUCKET": self.ledger_bucket,
             "ASSAY_QUEUE_URL": self.queue_url,
             "ASSAY_MAX_WAITING_SECONDS": str(self.max_waiting_seconds),
+            "ASSAY_STAGE": self.stage,
         }
 
     @classmethod
@@ -158,6 +170,100 @@ class SweepSettings:
             ledger_bucket=_read(environment, "ASSAY_LEDGER_BUCKET", _name),
             queue_url=_read(environment, "ASSAY_QUEUE_URL", _name),
             max_waiting_seconds=_read(environment, "ASSAY_MAX_WAITING_SECONDS", _waiting_seconds),
+            stage=_read(environment, "ASSAY_STAGE", _name),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """What makes keys: the secret, the name that numbers are appended to, and how long the key before signs on."""
+
+    signing_secret_id: str
+    cache_bucket: str
+    key_name: str
+    key_overlap_days: int
+    stage: str = DEFAULT_STAGE
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environment` reads."""
+        return {
+            "ASSAY_SIGNING_SECRET_ID": self.signing_secret_id,
+            "ASSAY_CACHE_BUCKET": self.cache_bucket,
+            "ASSAY_KEY_NAME": self.key_name,
+            "ASSAY_KEY_OVERLAP_DAYS": str(self.key_overlap_days),
+            "ASSAY_STAGE": self.stage,
+        }
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> KeySettings:
+        """Read the variables; raises :class:`PermanentError` (``settings-malformed``) that names the wrong one."""
+        return cls(
+            signing_secret_id=_read(environment, "ASSAY_SIGNING_SECRET_ID", _name),
+            cache_bucket=_read(environment, "ASSAY_CACHE_BUCKET", _name),
+            key_name=_read(environment, "ASSAY_KEY_NAME", _name),
+            key_overlap_days=_read(environment, "ASSAY_KEY_OVERLAP_DAYS", _days),
+            stage=_read(environment, "ASSAY_STAGE", _name),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResignSettings:
+    """What adds signatures to published narinfos: the cache that they are in, and the secret with the keys."""
+
+    cache_bucket: str
+    signing_secret_id: str
+    store_dir: StoreDir = NIX_STORE
+    stage: str = DEFAULT_STAGE
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environment` reads."""
+        return {
+            "ASSAY_CACHE_BUCKET": self.cache_bucket,
+            "ASSAY_SIGNING_SECRET_ID": self.signing_secret_id,
+            "ASSAY_STORE_DIR": self.store_dir.path,
+            "ASSAY_STAGE": self.stage,
+        }
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ResignSettings:
+        """Read the variables; raises :class:`PermanentError` (``settings-malformed``) that names the wrong one."""
+        return cls(
+            cache_bucket=_read(environment, "ASSAY_CACHE_BUCKET", _name),
+            signing_secret_id=_read(environment, "ASSAY_SIGNING_SECRET_ID", _name),
+            store_dir=_read(environment, "ASSAY_STORE_DIR", StoreDir),
+            stage=_read(environment, "ASSAY_STAGE", _name),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """What the landing page is made of: where the cache lies, where it is read, and whether readers need a password."""
+
+    cache_bucket: str
+    cache_url: str
+    is_private: bool
+    store_dir: StoreDir = NIX_STORE
+    stage: str = DEFAULT_STAGE
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environment` reads."""
+        return {
+            "ASSAY_CACHE_BUCKET": self.cache_bucket,
+            "ASSAY_CACHE_URL": self.cache_url,
+            "ASSAY_IS_PRIVATE": "true" if self.is_private else "false",
+            "ASSAY_STORE_DIR": self.store_dir.path,
+            "ASSAY_STAGE": self.stage,
+        }
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> SiteSettings:
+        """Read the variables; raises :class:`PermanentError` (``settings-malformed``) that names the wrong one."""
+        return cls(
+            cache_bucket=_read(environment, "ASSAY_CACHE_BUCKET", _name),
+            cache_url=_read(environment, "ASSAY_CACHE_URL", _https),
+            is_private=_read(environment, "ASSAY_IS_PRIVATE", _boolean),
+            store_dir=_read(environment, "ASSAY_STORE_DIR", StoreDir),
+            stage=_read(environment, "ASSAY_STAGE", _name),
         )
 
 
@@ -175,6 +281,12 @@ def _read(environment: Mapping[str, str], variable: str, parse: Callable[[str], 
 def _name(text: str) -> str:
     if not text:
         raise _malformed("It is empty.")
+    return text
+
+
+def _https(text: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]{1,253}", text, re.ASCII):
+        raise _malformed(f"{text[:300]!r} is not https:// and a host.")
     return text
 
 
@@ -207,6 +319,12 @@ def _waiting_seconds(text: str) -> int:
     longest = MAX_WAITING_DAYS * SECONDS_OF_A_DAY
     if not re.fullmatch(r"0|[1-9][0-9]{0,6}", text, re.ASCII) or int(text) > longest:
         raise _malformed(f"{text[:40]!r} is not a number of seconds up to {longest:,}.")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,3}", text, re.ASCII):
+        raise _malformed(f"{text[:40]!r} is not a number of days below 10,000.")
     return int(text)
 
 

@@ -15,11 +15,14 @@ from protocol.delivery import BATCH_SIZE, FUNCTION_TIMEOUT_SECONDS, MAX_CONCURRE
 from protocol.settings import IngestSettings
 from stacks.ingest_queue import IngestQueue
 
-# One whole vCPU, which Lambda gives at this size. Verifying runs on two threads, but they wait for one stream: S3 gives
-# some 90 MB/s on a connection, and one core verifies 130 MB/s of zstd (400 MB/s of NAR, measured). Small paths wait for
-# S3's answers. A second core costs twice as much a second and would be idle but for xz, which one thread decompresses
-# anyway. The memory itself is far more than ingest uses (I7).
-_MEMORY_MIB: Final = 1769
+INGEST_MEMORY_MIB: Final = 1769
+"""One whole vCPU, which Lambda gives at this size.
+
+Verifying runs on two threads, but they wait for one stream: S3 gives some 90 MB/s on a connection, and one core
+verifies 130 MB/s of zstd (400 MB/s of NAR, measured). Small paths wait for S3's answers. A second core costs twice as
+much a second and would be idle but for xz, which one thread decompresses anyway. The memory itself is far more than
+ingest uses (I7).
+"""
 
 
 class IngestFunction(lambda_.Function):
@@ -44,7 +47,7 @@ class IngestFunction(lambda_.Function):
             architecture=lambda_.Architecture.ARM_64,
             handler="lambdas.ingest.handler.handler",
             code=code,
-            memory_size=_MEMORY_MIB,
+            memory_size=INGEST_MEMORY_MIB,
             timeout=cdk.Duration.seconds(FUNCTION_TIMEOUT_SECONDS),
             role=role,
             log_group=log_group,

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from protocol.keys import VOTES_PREFIX, WAITING_PREFIX
 from stacks.private_bucket import PrivateBucket
-from stacks.write_once import refuse_overwriting
+from stacks.write_once import WriteOnce
 
 # A day less than staging keeps a submission: whoever is woken is mostly still there, and what a crash or a replaced
 # narinfo left over does not pile up.
@@ -39,4 +39,4 @@ class LedgerBucket(PrivateBucket):
             removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=access_logs,
         )
-        refuse_overwriting(self, f"{VOTES_PREFIX}*", sid="VoteIsNeverReplaced")
+        WriteOnce(self, f"{VOTES_PREFIX}*", sid="VoteIsNeverReplaced")

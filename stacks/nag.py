@@ -19,6 +19,11 @@ def acknowledge(construct: IConstruct, finding: str, *, because: str) -> None:
     )
 
 
+def acknowledge_warning(construct: IConstruct, warning: str, *, because: str) -> None:
+    """Acknowledge a warning that CDK itself gives of ``construct``, such as ``aws-cloudfront:someRisk``."""
+    cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=f"Annotation::@aws-cdk/{warning}", reason=because))
+
+
 def acknowledge_wildcard(construct: IConstruct, resource: str, *, because: str) -> None:
     """Acknowledge that a policy below ``construct`` names ``resource``, an ARN with a wildcard in it."""
     written = _as_nag_writes(cdk.Stack.of(construct).resolve(resource))

@@ -65,7 +65,8 @@ class PlainYaml:
     def line_of(self, field: str) -> int:
         """Return the line of a field, or, where it is missing, of what it is missing from."""
         while field not in self.lines:
-            field = field[:-1]
+            # A whole step: `names` is missing from what has a `name`, and not there.
+            field = field[: max(field.rfind("."), field.rfind("["), 0)]
         return self.lines[field]
 
 

@@ -27,6 +27,7 @@ class PrivateBucket(s3.Bucket):
         lifecycle_rules: Sequence[s3.LifecycleRule],
         removal_policy: cdk.RemovalPolicy,
         access_logs: s3.IBucket | None,
+        object_ownership: s3.ObjectOwnership = s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
     ) -> None:
         super().__init__(
             scope,
@@ -35,7 +36,7 @@ class PrivateBucket(s3.Bucket):
             versioned=versioned,
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            object_ownership=object_ownership,
             enforce_ssl=True,
             minimum_tls_version=1.2,
             lifecycle_rules=[
@@ -49,10 +50,10 @@ class PrivateBucket(s3.Bucket):
         )
 
 
-def bucket_name(scope: Construct, *, kind: str, stage: str) -> str:
-    """The bucket's name.
+def bucket_name(scope: Construct, *, kind: str, stage: str, region: str | None = None) -> str:
+    """The bucket's name, in the stack's own region or another.
 
     Fixed, with account and region in it, so that a policy can say the ARN without referring to the bucket.
     """
     stack = cdk.Stack.of(scope)
-    return f"assay-{stage}-{kind}-{stack.account}-{stack.region}"
+    return f"assay-{stage}-{kind}-{stack.account}-{region or stack.region}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from stacks.nag import acknowledge
 
 
 class SigningSecret(Construct):
-    """A secret of a fixed name, made empty: an operator puts Nix's secret key ``<key name>:<base64>`` into it.
+    """A secret of a fixed name, made empty: the key function puts Nix's secret key ``<key name>:<base64>`` into it.
 
     The L1 resource, because the L2 puts a random password in, which is no key; and because a template that says nothing
     of the value never touches it at an update. Until the key is there, nothing can be signed.
@@ -32,21 +33,36 @@ class SigningSecret(Construct):
             self,
             "Secret",
             name=name,
-            description="Nix secret key that signs Assay's cache, as `python -m nixcache keygen NAME` prints it",
+            description="Nix secret key that signs Assay's cache: made by a function, read by functions",
         )
         # Losing the key means that every client has to trust a new one.
         self._secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
 
+    def rotate(self, function: lambda_.IFunction, *, days: int, after: IDependable) -> None:
+        """Have ``function`` make a new key every so many days; ``after`` is what lets Secrets Manager call it."""
+        schedule = secretsmanager.CfnRotationSchedule(
+            self,
+            "Rotation",
+            secret_id=self._secret.ref,
+            rotation_lambda_arn=function.function_arn,
+            rotation_rules=secretsmanager.CfnRotationSchedule.RotationRulesProperty(automatically_after_days=days),
+            # The first key is made when the deployment is done; another right beside it would be its successor.
+            rotate_immediately_on_update=False,
+        )
+        schedule.node.add_dependency(after)
+
+    def rotates_by_command(self) -> None:
+        """Answer for it that no schedule makes new keys."""
         acknowledge(
             self._secret,
             "SMG4",
-            because="A new key has to reach every client's trusted-public-keys before it signs: people rotate it.",
+            because="The stage's keyRotationDays is not set: its operator rotates by command, when readers are told.",
         )
 
-    def readable_only_by(self, role: iam.IRole) -> None:
+    def readable_only_by(self, *roles: iam.IRole) -> None:
         """I8: whatever other policies of the account allow, no other principal reads the value.
 
-        Writing it stays possible, for that is how the key gets in. An administrator can still change this policy; that
+        Writing it stays possible: a key can be imported. An administrator can still change this policy; that
         is a visible act, and reading would not be.
         """
         secretsmanager.CfnResourcePolicy(
@@ -57,12 +73,12 @@ class SigningSecret(Construct):
             resource_policy=iam.PolicyDocument(
                 statements=[
                     iam.PolicyStatement(
-                        sid="OnlyIngestReadsTheKey",
+                        sid="OnlyFunctionsReadTheKey",
                         effect=iam.Effect.DENY,
                         principals=[iam.AnyPrincipal()],
                         actions=["secretsmanager:GetSecretValue"],
                         resources=["*"],
-                        conditions={"ArnNotEquals": {"aws:PrincipalArn": role.role_arn}},
+                        conditions={"ArnNotEquals": {"aws:PrincipalArn": [role.role_arn for role in roles]}},
                     )
                 ]
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from assayctl.deployment import Deployment
+from assayctl.key_function import KeyFunction
 from assayctl.keys import SigningSecret
 from protocol.outputs import Output
 
@@ -29,5 +30,7 @@ def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     with arguments.file as file:
         text = file.read(_LARGEST)
     secret = SigningSecret(deployment.session.client("secretsmanager"), deployment.output(Output.SIGNING_SECRET_NAME))
-    print(f"It signs from now on. Readers trust it as\n{secret.import_key(text)}")
+    public_key = secret.import_key(text)
+    KeyFunction(deployment).announce()
+    print(f"It signs from now on. Readers trust it as\n{public_key}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from assayctl.deployment import Deployment
+from assayctl.key_function import KeyFunction
 from assayctl.keys import SigningSecret
 from protocol.outputs import Output
 
@@ -25,5 +26,6 @@ def run(_: argparse.Namespace, deployment: Deployment) -> int:
     if not secret.retire_previous():
         print("There is no previous key.")
         return 1
+    KeyFunction(deployment).announce()
     print("The previous key signs nothing any more, five minutes from now at the latest.")
     return 0

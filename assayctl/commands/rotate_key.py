@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from assayctl.deployment import Deployment
-from assayctl.keys import SigningSecret
-from protocol.outputs import Output
+from assayctl.key_function import KeyFunction
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -22,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(_: argparse.Namespace, deployment: Deployment) -> int:
     """Do it; raises PermanentError and TransientError."""
-    secret = deployment.output(Output.SIGNING_SECRET_NAME)
-    SigningSecret(deployment.session.client("secretsmanager"), secret).rotate()
-    print(f"A new key is being made for {secret}. `public-keys` in the cache shows it within minutes.")
+    names = KeyFunction(deployment).rotate()
+    print(f"{names[0]} signs from now on, five minutes from now everywhere. Readers may trust any of:")
+    print("\n".join(names))
     return 0

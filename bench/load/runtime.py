@@ -12,15 +12,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.handlers
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bench.load.faults import Faults
 from bench.load.usage import UsageLog
 from local import runtime
+
+if TYPE_CHECKING:
+    from lambdas.context import Context
+    from lambdas.ingest.handler import BatchResponse
 
 
 def arguments(directory: Path, *, fault_rate: float = 0.0) -> tuple[str, ...]:
@@ -44,7 +46,7 @@ def main() -> None:
 
     handle = ingest.handler
 
-    def measured(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def measured(event: dict[str, Any], context: Context) -> BatchResponse:
         before = time.process_time()
         response = handle(event, context)
         log.invoked(len(event["Records"]), time.process_time() - before)

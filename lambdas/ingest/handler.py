@@ -6,13 +6,9 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
+from lambdas.context import Context
 from lambdas.ingest.adapters.clients import Clients
 from lambdas.ingest.deadline import Deadline
 from lambdas.ingest.delivery import Delivery, Message
@@ -21,7 +17,20 @@ from nixcache.errors import PermanentError
 from protocol.policy import PolicyCode, SubmissionPolicy
 from protocol.settings import IngestSettings
 
-Handler: TypeAlias = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
+
+class FailedMessage(TypedDict):
+    """One that has to come again, by its id."""
+
+    itemIdentifier: str
+
+
+class BatchResponse(TypedDict):
+    """What Lambda deletes from the queue: all messages but these."""
+
+    batchItemFailures: list[FailedMessage]
+
+
+Handler: TypeAlias = Callable[[dict[str, Any], Context], BatchResponse]
 
 
 def start() -> Delivery:
@@ -31,7 +40,8 @@ def start() -> Delivery:
     """
     settings = IngestSettings.from_environment(os.environ)
     try:
-        policy = Path(settings.policy_file).read_bytes()
+        # Relative to the code, wherever that was unpacked.
+        policy = (Path(__file__).parents[2] / settings.policy_file).read_bytes()
     except OSError as error:
         raise PermanentError(
             PolicyCode.POLICY_MALFORMED,
@@ -45,30 +55,31 @@ def make_handler(start_container: Callable[[], Delivery]) -> Handler:
     """Return a handler that calls ``start_container`` at its first event, and keeps what that returns."""
     started = cache(start_container)
 
-    def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def handle(event: dict[str, Any], context: Context) -> BatchResponse:
         delivery = started()
         deadline = Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
         # Who has come most often goes first: only the first is sure of its turn, and nobody may come in vain for ever.
         records = sorted(event["Records"], key=_receives, reverse=True)
 
-        def take(record: SQSRecord) -> None:
-            delivery.take(
-                Message(
-                    message_id=record.message_id,
-                    receipt_handle=record.receipt_handle,
-                    receives=int(record.attributes.approximate_receive_count),
-                    body=record.body,
-                ),
-                deadline,
-            )
-
-        # A batch that failed as a whole is reported like any other: an invocation error would say less, and alarm.
-        processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        return process_partial_response(
-            event={**event, "Records": records}, record_handler=take, processor=processor, context=context
-        )
+        failed: list[FailedMessage] = []
+        for record in records:
+            try:
+                delivery.take(_message(record), deadline)
+            except Exception:  # noqa: BLE001 - logged where it was met; whatever it is, the other messages go on
+                failed.append({"itemIdentifier": record["messageId"]})
+        # Also where all have failed: an error of the invocation would say less, and alarm.
+        return {"batchItemFailures": failed}
 
     return handle
+
+
+def _message(record: dict[str, Any]) -> Message:
+    return Message(
+        message_id=record["messageId"],
+        receipt_handle=record["receiptHandle"],
+        receives=_receives(record),
+        body=record["body"],
+    )
 
 
 def _receives(record: dict[str, Any]) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from lambdas.ingest.allowance import allow, allow_proven
 from lambdas.ingest.claim import Claim, check
 from lambdas.ingest.deadline import Turn
 from lambdas.ingest.outcome import Outcome, compare, compare_upstream
-from lambdas.ingest.ports import Cache, PublishedNarInfo, Staging, Upstreams
+from lambdas.ingest.ports import Cache, PublishedNarInfo, Staging, Telemetry, Upstreams
 from lambdas.ingest.publish import Publisher, nar_missing
 from lambdas.ingest.quorum import Agreement, Quorum
 from lambdas.ingest.reference_judge import ReferenceJudge
@@ -35,6 +36,7 @@ class Judge:
         publisher: Publisher,
         policy: SubmissionPolicy,
         limits: Limits,
+        telemetry: Telemetry,
     ) -> None:
         """Work over the given ports. Without ``upstreams``, a path is published that one of them has, too."""
         self._staging = staging
@@ -46,6 +48,7 @@ class Judge:
         self._publisher = publisher
         self._policy = policy
         self._limits = limits
+        self._telemetry = telemetry
 
     def judge(self, claim: Claim, turn: Turn, record: Callable[[Verdict], None]) -> Outcome:
         """Take ``claim`` as far as it goes in its ``turn``; ``record`` writes a result that may not be the last one.
@@ -93,6 +96,7 @@ class Judge:
             nar, chunks = opened
             # Before the first byte: what the narinfo left out, or lied about, S3 knows.
             limits.check_file_size(nar.size, claim.narinfo.nar_size)
+            began = monotonic()
             verified = verify(
                 claim.narinfo,
                 chunks,
@@ -100,6 +104,13 @@ class Judge:
                 reference_not_found=self._reference_judge.policy.not_found,
                 pulse=pulse,
             )
+        self._telemetry.verified(
+            claim.submission,
+            verified.store_path,
+            nar_size=verified.nar_size,
+            file_size=verified.file_size,
+            seconds=monotonic() - began,
+        )
         allow_proven(claim, verified, self._policy)
         warnings = self._reference_judge.warnings(claim, verified, pulse=turn.going_on)
         agreed = self._quorum.vote(claim, verified, record)

@@ -53,7 +53,10 @@ class Notary:
             self._references,
             at=self._now(),
         )
-        envelope = self._signing_keys.current().attest(statement)
+        attested = [key.attest(statement) for key in self._signing_keys.signing()]
+        envelope = replace(
+            attested[0], signatures=tuple(signature for each in attested for signature in each.signatures)
+        )
 
         def is_of_another(kept: bytes) -> bool:
             """The path was published before, and taken down, or nobody of ours wrote it: it is not about this."""

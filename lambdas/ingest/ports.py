@@ -162,10 +162,13 @@ class Queue(Protocol):
 
 
 class SigningKeys(Protocol):
-    """Where the secret key comes from."""
+    """Where the secret keys come from."""
 
-    def current(self) -> SecretKey:
-        """Return the key to sign with now."""
+    def signing(self) -> tuple[SecretKey, ...]:
+        """Return the keys to sign with now: the present one first, then the one before, until readers trust the first.
+
+        No two have one name.
+        """
 
 
 class Upstreams(Protocol):
@@ -177,6 +180,11 @@ class Upstreams(Protocol):
 
 class Telemetry(Protocol):
     """What operators see. It never fails."""
+
+    def verified(
+        self, submission: Submission, store_path: StorePath, *, nar_size: int, file_size: int, seconds: float
+    ) -> None:
+        """Every byte of a NAR was read and found true, in ``seconds``; sizes in bytes, as NAR and as compressed."""
 
     def judged(self, submission: Submission, store_path: StorePath | None, verdict: Verdict) -> None:
         """A submission has its verdict."""

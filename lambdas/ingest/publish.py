@@ -42,10 +42,11 @@ class Publisher:
 
         Raises :class:`PermanentError` (``nar-missing``) when that version was deleted meanwhile.
         """
-        ours = self._signing_keys.current().sign(verified)
+        ours = tuple(key.sign(verified) for key in self._signing_keys.signing())
+        our_names = {signature.key_name for signature in ours}
         theirs = kept_signatures(verified.narinfo(claim.narinfo.signatures), self._upstream_keys)
-        # One of our own key's name would be taken for ours by whoever trusts that.
-        narinfo = verified.narinfo((ours, *(kept for kept in theirs if kept.key_name != ours.key_name)))
+        # One of our own keys' names would be taken for ours by whoever trusts that.
+        narinfo = verified.narinfo((*ours, *(kept for kept in theirs if kept.key_name not in our_names)))
         if len(narinfo.render()) > MAX_NARINFO_SIZE:
             # Ours is a little longer than the builder's, and whoever looks this path up reads no more than the limit.
             raise PermanentError(

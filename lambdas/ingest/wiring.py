@@ -40,7 +40,7 @@ def build_delivery(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Delivery:
     """Put ingest together for one container; sends nothing yet."""
-    telemetry = CloudWatch()
+    telemetry = CloudWatch(settings.stage)
     queue = SqsQueue(clients.sqs, settings.queue_url)
     staging = S3Staging(clients.s3, settings.staging_bucket)
     nar_copy = NarCopy(clients.s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
@@ -48,7 +48,9 @@ def build_delivery(
     ledger = S3Ledger(clients.s3, settings.ledger_bucket)
     upstreams = HttpUpstreams(settings.upstreams, settings.store_dir, connections=CONNECTIONS)
     upstream_keys = [key for upstream in settings.upstreams for key in upstream.public_keys]
-    signing_keys = SecretsManagerKeys(clients.secrets, settings.signing_secret_id)
+    signing_keys = SecretsManagerKeys(
+        clients.secrets, settings.signing_secret_id, overlap=timedelta(days=settings.key_overlap_days), now=now
+    )
     lookup = Lookup(cache, upstreams)
     max_waiting = timedelta(seconds=settings.max_waiting_seconds)
     waiting_room = WaitingRoom(Gate(lookup), ledger, queue, max_waiting=max_waiting, now=now)
@@ -64,6 +66,7 @@ def build_delivery(
         publisher=Publisher(cache, ledger, signing_keys, upstream_keys),
         policy=policy,
         limits=Limits(max_nar_size=settings.max_nar_size, max_expansion=settings.max_expansion),
+        telemetry=telemetry,
     )
     notary = Notary(
         ledger=ledger,

@@ -7,13 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from aws_lambda_powertools import Logger, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
+from lambdas.context import Context
+from lambdas.emf import EventLog, Metric
 from lambdas.ingest.adapters.clients import Clients
 from lambdas.ingest.adapters.queue import SqsQueue
-from lambdas.ingest.adapters.telemetry import NAMESPACE
 from lambdas.sweep.markers import S3Markers
 from protocol.keys import StagingNarInfoKey
 from protocol.settings import SweepSettings
@@ -36,10 +33,9 @@ def sweep(settings: SweepSettings, clients: Clients, now: datetime, remaining_se
     return woken
 
 
-def handler(_event: object, context: LambdaContext) -> None:
+def handler(_event: object, context: Context) -> None:
     """Sweep once."""
     settings = SweepSettings.from_environment(os.environ)
     woken = sweep(settings, Clients.connect(), datetime.now(UTC), lambda: context.get_remaining_time_in_millis() / 1000)
-    Logger(service=SERVICE).info("swept", woken=woken)
-    with single_metric(name="Overdue", unit=MetricUnit.Count, value=woken, namespace=NAMESPACE) as metric:
-        metric.add_dimension(name="service", value=SERVICE)
+    # Also when it is 0: a metric that is only there on bad days cannot be told from a sweeper that does not run.
+    EventLog(service=SERVICE, stage=settings.stage).write("swept", {}, metrics=[Metric("Overdue", woken)])

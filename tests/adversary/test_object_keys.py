@@ -151,11 +151,11 @@ def test_a_url_makes_ingest_read_nothing_but_the_builders_own_nars(target: Targe
 
 def test_a_key_forges_no_line_of_the_log(target: Target, capsys: pytest.CaptureFixture[str]) -> None:
     """An operator's alarms count lines: a key with a line break in it must not write one of its own."""
-    forged = json.dumps({"_aws": {"CloudWatchMetrics": []}, "Published": [1000.0]})
+    forged = json.dumps({"_aws": {"CloudWatchMetrics": []}, "Submissions": 1000})
     for prefix in ("mallory", "NOBODY"):
         assert target.deliver(s3_event("staging", quote_plus(f"{prefix}/\n{forged}\r\n{forged}\u2028.narinfo")))
     captured = capsys.readouterr()
     lines = (captured.out + captured.err).removesuffix("\n").split("\n")
     metrics = [json.loads(line) for line in lines if '"_aws"' in line]
-    assert [sorted({"Rejected", "Stray", "Published"} & set(metric)) for metric in metrics] == [["Rejected"], ["Stray"]]
+    assert [sorted({"Submissions", "Stray"} & set(metric)) for metric in metrics] == [["Submissions"], ["Stray"]]
     assert all(isinstance(json.loads(line), dict) for line in lines)

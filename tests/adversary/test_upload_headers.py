@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from lambdas.ingest.adapters.cache import SUBMISSION_METADATA, WARNINGS_METADATA
-from local.aws import Aws, MotoServer
+from local.aws import Aws
 from protocol.keys import CacheNarInfoKey, NarFile, StagingNarInfoKey, StagingNarKey
 from protocol.verdicts import Published, Rejected
 from tests.adversary.target import MALLORY, Target, headers_of
@@ -18,13 +17,6 @@ from tests.concurrency.objects import Objects
 from tests.ingest.world import ALICE, KEY, World
 from tests.simulator.errors import RefusedError
 from tests.simulator.requests import Request
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Aws]:
-    with MotoServer() as server:
-        yield server.aws
-
 
 EVERYTHING: dict[str, Any] = {
     "ContentType": "text/html",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import boto3
 import pytest
 
 from assayctl import dead_letters
 from assayctl.cli import main
+from lambdas.emf import EventLog
+from lambdas.keys.handler import Clients, handle
 from local.aws import UNCHECKED, MotoServer
+from nixcache.errors import AssayError
 from protocol.keys import BuilderName
 from protocol.outputs import Output, describe_role, stack_name
+from protocol.settings import KeySettings
 
 BUILDER = BuilderName("ci-1")
 _STAGES = count()
@@ -50,10 +56,41 @@ def moto() -> Iterator[dict[str, str]]:
         yield server.aws.environment(UNCHECKED)
 
 
+class _Session(boto3.Session):
+    """One for all tests: what it reads of AWS's own descriptions takes longer than a test.
+
+    moto runs functions in containers, which are not everywhere: here the key function itself is called, on moto.
+    """
+
+    def client(self, service_name: Any, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401  boto3's own
+        if service_name == "lambda":
+            return _Functions(self)
+        return super().client(service_name, *arguments, **keywords)
+
+
+@dataclass(frozen=True)
+class _Functions:
+    session: boto3.Session
+
+    def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, object]:  # noqa: N803  boto3's
+        stage = FunctionName.removesuffix("-keys")
+        settings = KeySettings(
+            signing_secret_id=f"assay/{stage}/signing-key",
+            cache_bucket=f"{stage}-cache",
+            key_name=f"{stage}.test",
+            key_overlap_days=90,
+        )
+        clients = Clients(self.session.client("s3"), self.session.client("secretsmanager"))
+        try:
+            names = handle(json.loads(Payload), settings, clients, EventLog(service="keys", stage=stage))
+        except AssayError as error:
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(str(error).encode())}
+        return {"Payload": io.BytesIO(json.dumps({"keys": names}).encode())}
+
+
 @pytest.fixture(scope="session")
 def session() -> boto3.Session:
-    """One for all tests: what it reads of AWS's own descriptions takes longer than a test."""
-    return boto3.Session()
+    return _Session()
 
 
 @pytest.fixture
@@ -69,6 +106,7 @@ def stage(moto: dict[str, str], session: boto3.Session, monkeypatch: pytest.Monk
     monkeypatch.setattr("boto3.Session", lambda: session)
     s3, sqs = session.client("s3"), session.client("sqs")
     outputs = {
+        Output.KEY_FUNCTION_NAME: f"{name}-keys",
         Output.SIGNING_SECRET_NAME: f"assay/{name}/signing-key",
         Output.DISTRIBUTION_ID: _distribution(session, name),
     }

@@ -67,3 +67,25 @@ def test_a_retired_key_is_out_of_reach(stage: Stage, run: Run, key_file: Path, t
         _value(stage, "AWSPREVIOUS")
     ended = run("retire-key")
     assert (ended.code, ended.out) == (1, "There is no previous key.\n")
+
+
+def test_a_key_is_made_by_command_and_readers_are_told(stage: Stage, run: Run, key_file: Path) -> None:
+    """I8: nobody sees it on the way."""
+    run("import-key", str(key_file))
+    ended = run("rotate-key")
+    assert (ended.code, ended.out.splitlines()[-2:]) == (0, [f"{stage.name}.test-1", "mine-1"])
+    assert _value(stage).partition(":")[2] not in ended.out
+    announced = stage.session.client("s3").get_object(Bucket=stage[Output.CACHE_BUCKET], Key="public-keys")["Body"]
+    assert announced.read().decode().splitlines() == [
+        str(SecretKey.parse(_value(stage, of)).public_key) for of in ("AWSCURRENT", "AWSPREVIOUS")
+    ]
+    run("retire-key")
+    announced = stage.session.client("s3").get_object(Bucket=stage[Output.CACHE_BUCKET], Key="public-keys")["Body"]
+    assert len(announced.read().decode().splitlines()) == 1
+
+
+def test_a_function_that_fails_is_one_line(stage: Stage, run: Run) -> None:
+    stage.session.client("s3").delete_bucket(Bucket=stage[Output.CACHE_BUCKET])
+    ended = run("rotate-key")
+    assert (ended.code, len(ended.err.splitlines())) == (4, 1)
+    assert f"{stage.name}-keys failed: " in ended.err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from local.aws import ACCOUNT, LOOPBACK, PROJECT_ROOT, REGION, Aws
 from nixcache.errors import TransientError
@@ -65,8 +66,11 @@ def seaweedfs(directory: Path) -> Iterator[Aws]:
 
 
 @contextmanager
-def ministack(directory: Path) -> Iterator[Aws]:
-    """Run ministack, without authorisation, with its data in ``directory``."""
+def ministack(directory: Path, *, certificate: Path | None = None) -> Iterator[Aws]:
+    """Run ministack with its data in ``directory``.
+
+    With a ``certificate`` for localhost (PEM, with its key), it speaks TLS, and asks IAM about every request.
+    """
     (port,) = free_ports(1)
     environment = {
         "BIND_HOST": LOOPBACK,  # it would listen on every interface
@@ -78,9 +82,23 @@ def ministack(directory: Path) -> Iterator[Aws]:
         "S3_DATA_DIR": str(directory),
         "TMPDIR": str(directory),
     }
+    endpoint = f"http://{LOOPBACK}:{port}"
+    context = None
+    if certificate:
+        endpoint = f"https://localhost:{port}"
+        context = ssl.create_default_context(cafile=str(certificate))
+        environment |= {
+            "AUTH": "true",
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(certificate),
+            "MINISTACK_SSL_KEY": str(certificate),
+            # For the functions that it runs, which speak to it.
+            "AWS_CA_BUNDLE": str(certificate),
+        }
     with _server("ministack", [_program("ministack")], directory, environment) as process:
-        _wait_until_it_answers(process, f"http://{LOOPBACK}:{port}/_ministack/health", log=directory / "ministack.log")
-        yield Aws(f"http://{LOOPBACK}:{port}")
+        health = f"{endpoint}/_ministack/health"
+        _wait_until_it_answers(process, health, log=directory / "ministack.log", context=context)
+        yield Aws(endpoint)
 
 
 def free_ports(number: int, *, also: int = 0) -> tuple[int, ...]:
@@ -107,7 +125,7 @@ def free_ports(number: int, *, also: int = 0) -> tuple[int, ...]:
 def _program(name: str) -> str:
     path = HOME / "bin" / name
     if not path.exists():
-        raise TransientError(f"The emulator {name} is not installed.", remedy="Run `make contract`: it installs it.")
+        raise TransientError(f"The emulator {name} is not installed.", remedy="Run `make .venv/.emulators`.")
     return str(path)
 
 
@@ -138,8 +156,10 @@ def _server(
             process.wait()
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, *, log: Path) -> None:
-    opener = build_opener(ProxyHandler({}))
+def _wait_until_it_answers(
+    process: subprocess.Popen[bytes], url: str, *, log: Path, context: ssl.SSLContext | None = None
+) -> None:
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:

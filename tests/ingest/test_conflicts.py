@@ -39,7 +39,7 @@ def test_both_builders_see_it_and_operators_count_it(
     assert world.verdict(mine.path) == PUBLISHED
     assert world.result(mine.path).disputed_by == _hashes(theirs)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["Conflict"] for line in lines if "Conflict" in line] == [[1.0]]
+    assert [line["verdict"] for line in lines if "Submissions" in line].count("conflict") == 1
     world.check_cache()
 
 

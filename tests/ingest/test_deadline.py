@@ -239,7 +239,7 @@ def test_waking_goes_on_at_the_next_delivery(world: World, builder: Builder, lef
 
 
 def test_a_listing_that_takes_too_long_is_nobodys_fault(
-    world: World, builder: Builder, caplog: pytest.LogCaptureFixture
+    world: World, builder: Builder, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """What is published was verified in time once: for want of its listing it is not rejected."""
     thing = builder.build("leaf")
@@ -250,7 +250,7 @@ def test_a_listing_that_takes_too_long_is_nobodys_fault(
     world.admin.s3.delete_object(Bucket=world.settings.cache_bucket, Key=key)
     container, _ = _slow(world, lambda _, operation: operation == "HeadObject", 0)
     assert container(sqs_event(*messages)) == messages
-    assert "time is nearly over" in caplog.records[-1].__dict__["error"]
+    assert "time is nearly over" in log_lines()[-1]["problem"]
     assert world.verdict(thing.path) == PUBLISHED
     assert world.container()(sqs_event(*messages)) == []
     assert key in world.keys(world.settings.cache_bucket)

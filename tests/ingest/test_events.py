@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -106,14 +108,16 @@ def test_s3s_test_event_is_done_with(world: World) -> None:
     assert world.container()(sqs_event(body)) == []
 
 
-def test_one_bad_message_fails_alone(world: World, builder: Builder, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_bad_message_fails_alone(
+    world: World, builder: Builder, log_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
     first, second = builder.build("first"), builder.build("second")
     world.submit(first)
     world.submit(second)
     good = world.take_messages()
     assert world.container()(sqs_event(good[0], "garbage", good[1])) == ["garbage"]
     assert world.verdict(first.path) == world.verdict(second.path) == Published((KEY.name,))
-    assert [record.message for record in caplog.records].count("back to the queue") == 1
+    assert [line["message"] for line in log_lines()].count("back to the queue") == 1
 
 
 def test_a_batch_that_fails_as_a_whole_is_reported_not_raised(world: World) -> None:
@@ -134,12 +138,11 @@ def test_a_record_that_fails_does_not_hold_up_its_neighbours(world: World, build
     assert world.verdict(second.path) == Published((KEY.name,))
 
 
-def test_a_stray_is_consumed_and_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stray_is_consumed_and_counted(world: World, log_lines: Callable[[], list[dict[str, Any]]]) -> None:
     world.upload("NOBODY/x.narinfo", b"")
     world.run()
     assert world.keys(world.settings.ledger_bucket) == []
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["key"] for line in lines if "Stray" in line] == ["NOBODY/x.narinfo"]
+    assert [line["key"] for line in log_lines() if "Stray" in line] == ["NOBODY/x.narinfo"]
 
 
 def test_an_old_version_is_judged_for_what_it_is(world: World, builder: Builder) -> None:
@@ -158,14 +161,14 @@ def test_an_old_version_is_judged_for_what_it_is(world: World, builder: Builder)
 
 
 def test_a_store_path_is_metadata_of_a_metric_and_no_dimension(
-    world: World, builder: Builder, capsys: pytest.CaptureFixture[str]
+    world: World, builder: Builder, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     thing = builder.build("leaf")
     world.submit(thing)
     world.run()
-    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    (metric,) = metrics
-    assert metric["Published"] == [1.0]
-    assert metric["store_path"] == thing.path.base_name
-    (about,) = metric["_aws"]["CloudWatchMetrics"]
-    assert (about["Namespace"], about["Dimensions"]) == ("Assay", [["service"]])
+    lines = log_lines()
+    assert [line["message"] for line in lines] == ["verified", "verdict"]
+    assert {line["store_path"] for line in lines} == {thing.path.base_name}
+    directives = [directive for line in lines for directive in line["_aws"]["CloudWatchMetrics"]]
+    used = {tuple(dimensions) for directive in directives for dimensions in directive["Dimensions"]}
+    assert used == {("stage", "service"), ("stage", "service", "verdict")}

@@ -6,7 +6,7 @@ import hashlib
 import lzma
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -345,7 +345,7 @@ def test_a_narinfo_that_leaves_no_room_for_a_signature(world: World) -> None:
     publisher = Publisher(
         S3Cache(s3, settings.cache_bucket, NIX_STORE, copy),
         S3Ledger(s3, settings.ledger_bucket),
-        SecretsManagerKeys(world.admin.secrets, settings.signing_secret_id),
+        SecretsManagerKeys(world.admin.secrets, settings.signing_secret_id, overlap=timedelta(0)),
         (),
     )
     submission = Submission(StagingNarInfoKey(ALICE, thing.path.hash_part), "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +57,7 @@ def _metadata_size(world: World, path: StorePath) -> int:
 
 
 def test_an_undeclared_path_is_a_warning_in_result_and_provenance(
-    world: World, builder: Builder, caplog: pytest.LogCaptureFixture
+    world: World, builder: Builder, log_lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """As Nix's unsafeDiscardReferences makes it. Nothing is looked up where nothing is declared."""
     image = builder.build("image", text=_mention(ELSEWHERE))
@@ -66,7 +67,7 @@ def test_an_undeclared_path_is_a_warning_in_result_and_provenance(
     world.run(world.container(clients))
     assert _warned(world, image.path) == [("reference-undeclared", (ELSEWHERE,))]
     assert len(log.operations) == 10, "as for any leaf, the container's first"
-    assert [record.__dict__["warnings"] for record in caplog.records] == [["reference-undeclared"]]
+    assert [line["warnings"] for line in log_lines() if "verdict" in line] == [["reference-undeclared"]]
     predicate = _predicate(world, image.path)
     assert [(warning["code"], warning["paths"]) for warning in predicate["warnings"]] == [
         ("reference-undeclared", (ELSEWHERE.base_name,))

@@ -59,7 +59,7 @@ class World:
         return Sender(self.service, BUILDER).verdict(Receipt(key, head["VersionId"]))
 
     def let_read_cache_info(self) -> None:
-        """Do what the how-to page asks an operator to do."""
+        """Allow what stacks/builder_role.py does, and write what the how-to page asks for."""
         settings = self.service.deployment.settings
         key = f"{BUILDER.staging_prefix}{NIX_CACHE_INFO_KEY}"
         statement = {
@@ -80,7 +80,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def unprepared(installations: list[Installation], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The role of a builder as it stands."""
+    """The role of a builder, less what is there for Nix's own store alone."""
     newest = next(each for each in reversed(installations) if not each.has_daemon)
     root = Path(tempfile.mkdtemp(prefix="assay-s3-")).resolve()
     log = tmp_path_factory.mktemp("service") / "log"
@@ -109,8 +109,8 @@ def world(unprepared: World, refusal: object) -> World:  # noqa: ARG001 - it has
     return unprepared
 
 
-def test_a_builders_role_alone_is_not_enough_for_nix(refusal: tuple[int, str, list[tuple[str, str, int]]]) -> None:
-    """It gives up at the first 403, and has written nothing by then."""
+def test_nix_asks_for_its_cache_info_first(refusal: tuple[int, str, list[tuple[str, str, int]]]) -> None:
+    """Without `nix-cache-info` it gives up at the first 403, and has written nothing by then."""
     code, said, requests = refusal
     assert code != 0
     assert "nix-cache-info" in said

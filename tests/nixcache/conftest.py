@@ -1,4 +1,4 @@
-"""What the tests of nixcache share: real Nix, and patience with a busy machine."""
+"""What the tests of nixcache share: real Nix, and its command line in this process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from nixcache.__main__ import main
 from tests.nixcache.command_line import Answer, Call
 from tests.nixcache.relocated_nix import RelocatedNix
-
-# No deadline: how long one example takes says more about the machine's other work than about ours.
-settings.register_profile("assay", deadline=None, print_blob=True)
-settings.load_profile("assay")
 
 
 @pytest.fixture(scope="session")

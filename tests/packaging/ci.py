@@ -148,18 +148,14 @@ def ci_world(directory: Path) -> Iterator[World]:
         yield World(service, nix, directory)
 
 
-def assumed(world: World, ci_role: str, builder_role: str) -> dict[str, str]:
-    """Do what configure-aws-credentials does in two steps; return the variables that it sets."""
+def assumed(world: World, role: str) -> dict[str, str]:
+    """Do what configure-aws-credentials does; return the variables that it sets."""
     program = (
-        "import boto3, json, os\n"
-        "sts = boto3.client('sts')\n"
-        f"a = sts.assume_role_with_web_identity(RoleArn={ci_role!r}, RoleSessionName='ci',"
+        "import boto3, json\n"
+        f"a = boto3.client('sts').assume_role_with_web_identity(RoleArn={role!r}, RoleSessionName='ci',"
         f" WebIdentityToken={TOKEN!r})['Credentials']\n"
-        "sts = boto3.client('sts', aws_access_key_id=a['AccessKeyId'], aws_secret_access_key=a['SecretAccessKey'],"
-        " aws_session_token=a['SessionToken'])\n"
-        f"b = sts.assume_role(RoleArn={builder_role!r}, RoleSessionName='ci')['Credentials']\n"
-        "print(json.dumps({'AWS_ACCESS_KEY_ID': b['AccessKeyId'], 'AWS_SECRET_ACCESS_KEY': b['SecretAccessKey'],"
-        " 'AWS_SESSION_TOKEN': b['SessionToken']}))\n"
+        "print(json.dumps({'AWS_ACCESS_KEY_ID': a['AccessKeyId'], 'AWS_SECRET_ACCESS_KEY': a['SecretAccessKey'],"
+        " 'AWS_SESSION_TOKEN': a['SessionToken']}))\n"
     )
     environment = world.service.aws.environment(world.service.deployment.reader)
     ended = subprocess.run(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from tests.simulator.errors import RefusedError
 from tests.simulator.requests import Answer
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.type_defs import GetSecretValueRequestTypeDef
+
+_MADE_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Secrets:
@@ -33,5 +36,6 @@ class Secrets:
             "ARN": f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-AbCdEf",
             "VersionId": str(len(versions) - position),
             "VersionStages": [stage],
+            "CreatedDate": _MADE_AT,
             "SecretString": versions[-position],
         }

@@ -21,32 +21,50 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from stacks.assay_stack import AssayStack
-from stacks.config import Config
+from stacks.config_parser import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Two builders, one's name the beginning of the other's: a prefix without its slash would let `ci` act as `ci-2`.
-CONTEXT = {
-    "stage": "test",
-    "account": ACCOUNT,
-    "region": REGION,
-    "builders": [
-        {"name": "ci", "principal": "this-account"},
-        {"name": "ci-2", "principal": "arn:aws:iam::444455556666:role/runner"},
-    ],
-    "maxNarSize": 1_000_000,
-    "maxExpansion": 100,
-    "referenceNotFound": "warn",
-    "referenceUndeclared": "reject",
-    "policy": "policy.yaml",
-    "waitingDays": 3,
-    "publishUpstreamPaths": True,
-}
-POLICY = """
+# Two builders, one's name the beginning of the other's: a prefix without its slash would let `ci` act as `ci-2`. And
+# one for each other kind of identity.
+CONFIG = f"""
+account: "{ACCOUNT}"
+region: {REGION}
 builders:
-  ci-2: {trustGroup: runners, names: ["lib*"], maxNarSize: 1000, inputAddressed: true}
+  ci:
+    iamPrincipal: this-account
+  ci-2:
+    iamPrincipal: arn:aws:iam::444455556666:role/runner
+    trustGroup: runners
+    names: ["lib*"]
+    maxNarSize: 1000
+    inputAddressed: true
+  github-branch:
+    githubActions: {{repository: example/app, branch: main}}
+  github-environment:
+    githubActions: {{repository: example@12/app@34, environment: release}}
+  gitlab:
+    gitlab: {{project: group/subgroup/app, branch: main, host: gitlab.example.org}}
+  farm:
+    ec2: this-account
+  mac:
+    rolesAnywhere:
+      trustAnchor: arn:aws:rolesanywhere:{REGION}:{ACCOUNT}:trust-anchor/01234567-89ab-cdef-0123-456789abcdef
+      commonName: mac.example.org
+createIdentityProviders: true
+maxNarSize: 1000000
+maxExpansion: 100
+referenceNotFound: warn
+referenceUndeclared: reject
+waitingDays: 3
+publishUpstreamPaths: true
+permissionsBoundary: developers
+tags: {{team: build}}
+alarmEmail: operators@example.org
+monthlyBudgetUsd: 50
+backupRegion: eu-west-1
 quorum:
-  - {names: ["linux-*"], builders: 2}
+  - {{names: ["linux-*"], builders: 2}}
 """
 
 
@@ -92,9 +110,7 @@ def synthesis(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = cdk.App(context=context, outdir=str(directory))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    policy_directory = tmp_path_factory.mktemp("policy")
-    (policy_directory / "policy.yaml").write_text(POLICY)
-    AssayStack(app, "Assay", config=Config.from_context(CONTEXT, directory=policy_directory))
+    AssayStack(app, "Assay", config=parse_config(CONFIG.encode(), file="config/test.yaml", stage="test"))
     try:
         app.synth()
     except RuntimeError as error:

@@ -51,12 +51,14 @@ def test_the_handler_reads_from_its_environment_what_the_stack_was_configured_wi
         ledger_bucket=f"assay-test-ledger-{ACCOUNT}-{REGION}",
         queue_url=queue,
         signing_secret_id="assay/test/signing-key",
-        policy_file="/var/task/policy.json",
+        policy_file="policy.json",
         max_nar_size=1_000_000,
         max_expansion=100,
         references=ReferencePolicy(not_found=Policy.WARN, undeclared=Policy.REJECT),
         max_waiting_seconds=3 * 86400,
         publish_upstream_paths=True,
+        key_overlap_days=90,
+        stage="test",
     )
 
 

@@ -105,8 +105,15 @@ def test_only_lambda_assumes_the_role_and_only_the_sweeper_has_it(
 
 
 def test_once_a_day_and_by_our_rule_alone(synthesis: Synthesis) -> None:
-    [(rule, properties)] = synthesis.of_type("AWS::Events::Rule").items()
-    [permission] = synthesis.of_type("AWS::Lambda::Permission").values()
+    permissions = synthesis.of_type("AWS::Lambda::Permission").values()
+    functions = synthesis.of_type("AWS::Lambda::Function")
+    [permission] = [
+        permission
+        for permission in permissions
+        if functions[permission["FunctionName"]["Fn::GetAtt"][0]] == synthesis.function("sweep")
+    ]
+    rule = permission["SourceArn"]["Fn::GetAtt"][0]
+    properties = synthesis.of_type("AWS::Events::Rule")[rule]
     [target] = properties["Targets"]
     assert (properties["ScheduleExpression"], properties["State"]) == ("rate(1 day)", "ENABLED")
     assert target["Arn"] == permission["FunctionName"]
@@ -120,7 +127,10 @@ def test_the_handler_reads_from_its_environment_what_the_stack_was_configured_wi
 ) -> None:
     [queue] = [name for name, queue in synthesis.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" in queue]
     assert SweepSettings.from_environment(account.resolve(function["Environment"]["Variables"])) == SweepSettings(
-        ledger_bucket=f"assay-test-ledger-{ACCOUNT}-{REGION}", queue_url=queue, max_waiting_seconds=3 * 86400
+        ledger_bucket=f"assay-test-ledger-{ACCOUNT}-{REGION}",
+        queue_url=queue,
+        max_waiting_seconds=3 * 86400,
+        stage="test",
     )
 
 

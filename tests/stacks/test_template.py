@@ -9,19 +9,33 @@ from pathlib import Path
 from tests.stacks.conftest import Synthesis
 
 ALL_TYPES = {
+    "AWS::Budgets::Budget",
+    "AWS::CloudFront::CachePolicy",
+    "AWS::CloudFront::Distribution",
+    "AWS::CloudFront::OriginAccessControl",
+    "AWS::CloudFront::ResponseHeadersPolicy",
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::Events::Rule",
+    "AWS::IAM::InstanceProfile",
+    "AWS::IAM::OIDCProvider",
     "AWS::IAM::Policy",
     "AWS::IAM::Role",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
+    "AWS::RolesAnywhere::Profile",
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
     "AWS::SecretsManager::ResourcePolicy",
     "AWS::SecretsManager::Secret",
+    "AWS::StepFunctions::StateMachine",
 }
 
 
@@ -34,6 +48,9 @@ def test_the_only_lambdas_are_ours_and_run_the_same_code(synthesis: Synthesis) -
     functions = synthesis.of_type("AWS::Lambda::Function").values()
     assert sorted(properties["Handler"] for properties in functions) == [
         "lambdas.ingest.handler.handler",
+        "lambdas.keys.handler.handler",
+        "lambdas.resign.handler.handler",
+        "lambdas.site.handler.handler",
         "lambdas.sweep.handler.handler",
     ]
     [_] = {properties["Code"]["S3Key"] for properties in functions}
@@ -46,10 +63,16 @@ def test_cdk_nag_finds_nothing_that_was_not_answered_for(synthesis: Synthesis) -
     assert report["conclusion"] == "success"
 
 
-def test_only_wildcards_and_the_rotation_of_the_key_are_answered_for(synthesis: Synthesis) -> None:
+def test_only_what_the_design_means_is_answered_for(synthesis: Synthesis) -> None:
     [report] = synthesis.nag["pluginReports"]
     rules = {violation["ruleName"].partition("[")[0] for violation in report["suppressedViolations"]}
-    assert rules == {"AwsSolutions-IAM5", "AwsSolutions-SMG4"}
+    assert rules == {
+        "AwsSolutions-CFR1",  # readers of all countries
+        "AwsSolutions-CFR2",  # no firewall before immutable objects
+        "AwsSolutions-CFR4",  # without a domain, CloudFront's own certificate
+        "AwsSolutions-IAM5",
+        "AwsSolutions-SMG4",
+    }
 
 
 def test_cfn_lint_finds_nothing(synthesis: Synthesis) -> None:

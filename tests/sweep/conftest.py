@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local.aws import Aws, MotoServer
+from local.aws import Aws
 from tests.concurrency.deployment import TWO_OF_THREE, SimulatedDeployment
 from tests.ingest.store_objects import Builder
 from tests.ingest.world import World
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Aws]:
-    with MotoServer() as server:
-        yield server.aws
 
 
 @pytest.fixture

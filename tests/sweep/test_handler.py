@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import cast
 
 import pytest
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.sweep.handler import handler
 from local.aws import UNCHECKED
@@ -40,21 +38,25 @@ def test_it_wakes_who_is_overdue_and_says_how_many(
     world.submit(top)
     world.run()
     capsys.readouterr()
-    handler(EVENT, cast("LambdaContext", Context(function_name="sweep")))
+    handler(EVENT, Context(function_name="sweep"))
     [body] = world.take_messages()
     assert wake.parse(json.loads(body)) == StagingNarInfoKey(ALICE, top.path.hash_part)
-    log, metric = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (log["service"], log["message"], log["woken"]) == ("sweep", "swept", 1)
-    assert (metric["service"], metric["Overdue"]) == ("sweep", [1.0])
-    assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Assay"
+    [line] = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["stage"], line["service"], line["message"], line["Overdue"]) == ("local", "sweep", "swept", 1)
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert directive == {
+        "Namespace": "Assay",
+        "Dimensions": [["stage", "service"]],
+        "Metrics": [{"Name": "Overdue", "Unit": "Count"}],
+    }
 
 
 @pytest.mark.usefixtures("settings")
 def test_with_nobody_overdue_it_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A metric that is only there on bad days cannot be told from a sweeper that does not run."""
-    handler(EVENT, cast("LambdaContext", Context(function_name="sweep")))
+    handler(EVENT, Context(function_name="sweep"))
     assert world.take_messages() == []
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["Overdue"] == [0.0]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["Overdue"] == 0
 
 
 def test_a_wrong_environment_names_its_variable(settings: SweepSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,5 +64,5 @@ def test_a_wrong_environment_names_its_variable(settings: SweepSettings, monkeyp
         with monkeypatch.context() as patch:
             patch.delenv(variable)
             with pytest.raises(PermanentError) as caught:
-                handler(EVENT, cast("LambdaContext", Context(function_name="sweep")))
+                handler(EVENT, Context(function_name="sweep"))
         assert (caught.value.code, caught.value.field) == (SettingsCode.SETTINGS_MALFORMED, variable)

@@ -17,14 +17,13 @@ from lambdas.ingest.ports import PinnedNar, PublishedNarInfo
 from nixcache.errors import PermanentError, TransientError
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import HashPart, StoreDir
+from protocol.cache_info import CACHE_INFO_TYPE, cache_info
 from protocol.keys import NIX_CACHE_INFO_KEY, CacheListingKey, CacheNarInfoKey, CacheNarKey, NarFile
 from protocol.results import metadata_text, read_warnings, warnings_document
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PRIORITY: Final = 41
-"""Clients ask the lowest number first; cache.nixos.org has 40, and most paths of a closure are there."""
 SUBMISSION_METADATA: Final = "assay-submission"
 """Object metadata of a narinfo, written in the same instant as it: the digest of the submission that it came from."""
 LISTING_METADATA: Final = "assay-listing"
@@ -35,7 +34,6 @@ WARNINGS_METADATA: Final = "assay-warnings"
 
 _NARINFO_TYPE: Final = "text/x-nix-narinfo"
 _LISTING_TYPE: Final = "application/json"
-_CACHE_INFO_TYPE: Final = "text/x-nix-cache-info"
 _REVALIDATE_HOURLY: Final = "public, max-age=3600"
 
 
@@ -79,8 +77,7 @@ class S3Cache:
     def ensure_cache_info(self) -> None:
         """See :class:`lambdas.ingest.ports.Cache`; asks S3 once per container."""
         if not self._has_cache_info:
-            text = f"StoreDir: {self._store_dir.path}\nWantMassQuery: 1\nPriority: {PRIORITY}\n"
-            self._create(NIX_CACHE_INFO_KEY, text.encode(), _CACHE_INFO_TYPE, {})
+            self._create(NIX_CACHE_INFO_KEY, cache_info(self._store_dir), CACHE_INFO_TYPE, {})
             self._has_cache_info = True
 
     def copy_nar(self, source: PinnedNar, file: NarFile) -> bool:

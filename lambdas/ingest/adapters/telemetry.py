@@ -1,6 +1,6 @@
-"""Logs and metrics for CloudWatch: one log line and one metric for each verdict.
+"""What operators see of ingest: a line of the log for each verdict and each verification, with its metrics in it.
 
-A store path is metadata of its metric and never a dimension: each dimension value is a metric of its own to pay for.
+A store path is a field of its line and never a dimension: each dimension value is a metric of its own to pay for.
 """
 
 from __future__ import annotations
@@ -8,55 +8,88 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
-from aws_lambda_powertools import Logger, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
-
+from lambdas.emf import EventLog, Level, Metric, Unit
 from lambdas.ingest.submission import Submission
-from nixcache.errors import AssayError
+from nixcache.errors import AssayError, Code
 from nixcache.store_path import StorePath
 from protocol.verdicts import Published, Rejected, Verdict
 
 SERVICE: Final = "ingest"
-NAMESPACE: Final = "Assay"
+
+DISPROVED: Final = frozenset(
+    (
+        Code.COMPRESSED_DATA_MALFORMED,
+        Code.NAR_MALFORMED,
+        Code.NAR_TRAILING_DATA,
+        Code.NAR_HASH_MISMATCH,
+        Code.NAR_SIZE_MISMATCH,
+        Code.FILE_HASH_MISMATCH,
+        Code.FILE_SIZE_MISMATCH,
+        Code.REFERENCE_NOT_FOUND,
+        Code.CA_MISMATCH,
+    )
+)
+"""What only the bytes of a NAR can show: their builder, its disk or its network is broken, or it lies."""
 
 
 class CloudWatch:
-    """Writes to standard output, which Lambda passes on: logs as JSON, metrics in the embedded metric format."""
+    """Counts submissions by verdict, disproved ones, strays, what goes back to the queue, and verified bytes."""
 
-    def __init__(self) -> None:
-        """Log as :data:`SERVICE`."""
-        self._logger = Logger(service=SERVICE)
+    def __init__(self, stage: str) -> None:
+        """Write for the deployment ``stage``."""
+        self._log = EventLog(service=SERVICE, stage=stage)
+
+    def verified(
+        self, submission: Submission, store_path: StorePath, *, nar_size: int, file_size: int, seconds: float
+    ) -> None:
+        """See :class:`lambdas.ingest.ports.Telemetry`.
+
+        Bytes and seconds, not their quotient: sums of both give the true speed of any period, and small paths, which
+        take longer to open than to read, do not drown the large ones.
+        """
+        self._log.write(
+            "verified",
+            _about(submission, store_path),
+            metrics=(
+                Metric("NarBytes", nar_size, Unit.BYTES),
+                Metric("FileBytes", file_size, Unit.BYTES),
+                Metric("VerifySeconds", seconds, Unit.SECONDS),
+            ),
+        )
 
     def judged(self, submission: Submission, store_path: StorePath | None, verdict: Verdict) -> None:
         """See :class:`lambdas.ingest.ports.Telemetry`."""
-        about = {
-            "builder": str(submission.builder),
-            "submission": str(submission.key),
-            "version_id": submission.version_id,
-            "store_path": store_path.base_name if store_path else None,
-        }
-        reason = asdict(verdict) if isinstance(verdict, Rejected) else {}
-        warnings = [warning.code for warning in verdict.warnings] if isinstance(verdict, Published) else []
-        self._logger.info(
-            "verdict", extra={**about, "verdict": verdict.kind.value, "reason": reason, "warnings": warnings}
-        )
-        _count(verdict.kind.value.title().replace("-", ""), {**about, "code": reason.get("code")})
+        about = {**_about(submission, store_path), "verdict": verdict.kind.value}
+        metrics = [Metric("Submissions", 1, dimension="verdict")]
+        match verdict:
+            case Rejected(code=code):
+                about |= {"code": code, "reason": asdict(verdict)}
+                if code in DISPROVED:
+                    metrics.append(Metric("Disproved", 1))
+            case Published(warnings=warnings) if warnings:
+                about["warnings"] = [warning.code for warning in warnings]
+        self._log.write("verdict", about, metrics=metrics)
 
     def stray(self, key: str, problem: str) -> None:
         """See :class:`lambdas.ingest.ports.Telemetry`."""
-        self._logger.warning("stray event", key=key, problem=problem)
-        _count("Stray", {"key": key})
+        about = {"key": key, "problem": problem}
+        self._log.write("stray event", about, metrics=[Metric("Stray", 1)], level=Level.WARNING)
 
     def put_back(self, what: str, error: Exception) -> None:
         """See :class:`lambdas.ingest.ports.Telemetry`. An error that nobody foresaw is a bug: log its traceback."""
-        foreseen = isinstance(error, AssayError)
-        self._logger.error("back to the queue", about=what, error=str(error), exc_info=None if foreseen else error)
-        _count("PutBack", {"about": what, "error": type(error).__name__})
+        self._log.write(
+            "back to the queue",
+            {"about": what, "error": type(error).__name__, "problem": str(error)},
+            metrics=[Metric("PutBack", 1)],
+            level=Level.ERROR,
+            bug=None if isinstance(error, AssayError) else error,
+        )
 
 
-def _count(name: str, metadata: dict[str, str | None]) -> None:
-    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as metric:
-        metric.add_dimension(name="service", value=SERVICE)
-        for key, value in metadata.items():
-            if value is not None:
-                metric.add_metadata(key=key, value=value)
+def _about(submission: Submission, store_path: StorePath | None) -> dict[str, object]:
+    return {
+        "builder": str(submission.builder),
+        "submission": str(submission.key),
+        "version_id": submission.version_id,
+        "store_path": store_path.base_name if store_path else None,
+    }
