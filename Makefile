@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint synth zipapp interleavings storm bench bench-builder load differential matrix contract browser deployment fuzz clean
+.PHONY: help setup demo test lint synth zipapp interleavings storm bench bench-builder bench-resign load differential matrix contract browser deployment fuzz clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ synth: setup ## Write the CloudFormation template into cdk.out, offline
 
 zipapp: .venv/zipapp/requirements-builder.txt ## Pack the builder's side into dist/assay.pyz, for hosts without pip
 	@$(RUN) packaging/zipapp/build.py dist/assay.pyz
+
+bench-resign: .venv/.ready ## Re-sign 100,000 narinfos while AWS fails and ingest publishes (minutes)
+	@$(RUN) -m bench.resign
 
 SUBMISSIONS ?= 10000
 bench: .venv/.ready ## Measure speed and memory

@@ -67,6 +67,7 @@ def handle(event: Mapping[str, object], settings: KeySettings, clients: Clients,
         case _:
             # EventBridge's: a deployment is done, or a day is over.
             rotation.ensure_first()
+            rotation.forget_what_is_over()
     names = announce(clients.s3, settings.cache_bucket, secret, timedelta(days=settings.key_overlap_days))
     log.write("keys announced", {"keys": list(names)})
     return names

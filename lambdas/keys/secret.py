@@ -77,13 +77,24 @@ class SigningSecret:
                 raise
         return True
 
-    def make_current(self, version_id: str) -> None:
-        """Move the stage AWSCURRENT to ``version_id``; Secrets Manager gives AWSPREVIOUS to the version before."""
-        before = next((version for version, stages in self.stages().items() if CURRENT in stages), None)
-        if before == version_id:
-            return
+    def has_value(self, version_id: str) -> bool:
+        """Tell whether anything was ever written as ``version_id``; Secrets Manager makes versions that are empty."""
+        with aws_call(f"GetSecretValue of {self._secret_id}"):
+            try:
+                self._secrets.get_secret_value(SecretId=self._secret_id, VersionId=version_id)
+            except ClientError as error:
+                if error_code(error) == _ABSENT:
+                    return False
+                raise
+        return True
+
+    def make_current(self, version_id: str, *, instead_of: str | None) -> None:
+        """Move the stage AWSCURRENT to ``version_id``; fails if ``instead_of`` does not have it any more.
+
+        Secrets Manager gives AWSPREVIOUS to the version that loses it.
+        """
         with aws_call(f"UpdateSecretVersionStage of {self._secret_id}"):
-            if before is None:
+            if instead_of is None:
                 self._secrets.update_secret_version_stage(
                     SecretId=self._secret_id, VersionStage=CURRENT, MoveToVersionId=version_id
                 )
@@ -92,8 +103,15 @@ class SigningSecret:
                     SecretId=self._secret_id,
                     VersionStage=CURRENT,
                     MoveToVersionId=version_id,
-                    RemoveFromVersionId=before,
+                    RemoveFromVersionId=instead_of,
                 )
+
+    def drop_pending(self, version_id: str) -> None:
+        """Take the stage AWSPENDING from ``version_id``."""
+        with aws_call(f"UpdateSecretVersionStage of {self._secret_id}"):
+            self._secrets.update_secret_version_stage(
+                SecretId=self._secret_id, VersionStage=PENDING, RemoveFromVersionId=version_id
+            )
 
     def _read(self, **which: str) -> KeyVersion | None:
         with aws_call(f"GetSecretValue of {self._secret_id}"):

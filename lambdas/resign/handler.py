@@ -47,10 +47,9 @@ class Batch:
                 endings = list(pool.map(self._resign, left))
             counts.update(ending.outcome for ending in endings if isinstance(ending, Ending))
             troubles = [ending for ending in endings if isinstance(ending, TransientError)]
-            is_any_done = len(troubles) < len(left)
             left = [key for key, ending in zip(left, endings, strict=True) if isinstance(ending, TransientError)]
-            # Where nothing works any more, AWS or the time is at fault: Step Functions waits longer than this could.
-            if not left or not is_any_done:
+            # Where nothing works at all, AWS or the time is at fault: Step Functions waits longer than this could.
+            if not left or len(left) == len(keys):
                 break
         self._log.write(
             "batch re-signed",

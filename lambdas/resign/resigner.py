@@ -144,7 +144,6 @@ class Resigner:
             return self._verify(narinfo, self._turn.verification())
 
     def _verify(self, narinfo: NarInfo, pulse: Callable[[], None]) -> Signature:
-        self._turn.going_on()
         # It is published: nothing of the operator's limits and policies is left to be asked.
         limits = Limits(max_nar_size=narinfo.nar_size, max_expansion=narinfo.nar_size)
         try:

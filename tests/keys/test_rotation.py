@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
+from lambdas.keys.rotation import Rotation, Step
+from lambdas.keys.secret import SigningSecret
 from nixcache.errors import PermanentError, TransientError
 from nixcache.signing import SecretKey
 from protocol.signing_secret import next_key_name
 from tests.keys.conftest import Keys
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
+_THROTTLED = (
+    SimpleNamespace(status_code=400, headers={}),
+    {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}, "ResponseMetadata": {"HTTPStatusCode": 400}},
+)
+
+
+@contextmanager
+def _hooked(event: str, hook: Callable[..., Any], *clients: BaseClient) -> Iterator[None]:
+    for client in clients:
+        client.meta.events.register(event, hook, unique_id="hook")
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.meta.events.unregister(event, unique_id="hook")
+
+
+@contextmanager
+def _empty_version(keys: Keys) -> Iterator[str]:
+    """Have Secrets Manager make an empty version, as it does before the first step; moto makes none without a value."""
+    version_id = str(uuid.uuid4())
+
+    def add(parsed: dict[str, Any], **_: object) -> None:
+        parsed.setdefault("VersionIdsToStages", {}).setdefault(version_id, ["AWSPENDING"])
+
+    with _hooked("after-call.secrets-manager.DescribeSecret", add, keys.clients.secrets):
+        yield version_id
 
 
 def test_a_new_deployment_gets_its_first_key_without_anybody(keys: Keys, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,9 +134,95 @@ def test_what_is_no_key_never_becomes_current(keys: Keys) -> None:
     assert keys.key().name == "cache.test-1"
 
 
-@pytest.mark.parametrize("after", range(11))
-def test_a_rotation_that_dies_after_any_call_is_ended_by_the_next_try(keys: Keys, after: int) -> None:
-    """I6: one new key in the end, whatever was lost on the way."""
+def test_secrets_manager_rotates_an_empty_version(keys: Keys) -> None:
+    """Its four calls, the first of which finds nothing and makes the key: no other step makes one."""
+    keys.call()
+    old = keys.text()
+    with _empty_version(keys) as version_id:
+        for step in STEPS:
+            assert keys.text() == old
+            keys.step(step, version_id)
+    assert (keys.key().name, keys.text("AWSPREVIOUS")) == ("cache.test-2", old)
+
+
+def test_a_schedule_can_be_set_before_there_is_any_key(keys: Keys) -> None:
+    """Secrets Manager tries a new schedule by testSecret alone: it must not fail, and nothing may become current."""
+    with _empty_version(keys) as version_id:
+        assert keys.step("testSecret", version_id) == ()
+        with pytest.raises(TransientError, match="Another key came before"):
+            keys.step("finishSecret", version_id)
+    assert keys.call() == ("cache.test-1",)
+
+
+def test_a_schedule_is_tried_with_a_copy_of_the_present_key(keys: Keys) -> None:
+    keys.call()
+    version_id, text = str(uuid.uuid4()), keys.text()
+    keys.put(text, version_id=version_id, stage="AWSPENDING")
+    assert keys.step("testSecret", version_id) == ("cache.test-1",)
+
+
+@pytest.mark.parametrize("turns", sorted({("a", *rest) for rest in itertools.permutations("aabbb")}), ids="".join)
+def test_two_rotations_at_once_lose_no_key_and_share_no_name(keys: Keys, turns: tuple[str, ...]) -> None:
+    """The key before is what readers trust: that of two is refused which did not follow from the present one."""
+    keys.call()
+    rotation = Rotation(SigningSecret(keys.clients.secrets, keys.settings.signing_secret_id), "cache.test")
+    versions = {turn: str(uuid.uuid4()) for turn in turns}
+    left = {turn: iter((Step.CREATE, Step.TEST, Step.FINISH)) for turn in turns}
+    failed, chain = set(), [keys.text()]
+    for turn in turns:
+        step = next(left[turn])
+        if turn in failed:
+            continue
+        try:
+            rotation._do(step, versions[turn])
+        except TransientError:
+            failed.add(turn)
+        if keys.text() != chain[-1]:
+            assert keys.text("AWSPREVIOUS") == chain[-1]
+            chain.append(keys.text())
+    assert [SecretKey.parse(text).name for text in chain] == [f"cache.test-{n + 1}" for n in range(3 - len(failed))]
+    # Whatever was left lying about, the next rotation works.
+    present = keys.text()
+    keys.call(rotate=str(uuid.uuid4()))
+    assert keys.text("AWSPREVIOUS") == present
+
+
+def test_an_import_in_the_middle_of_a_rotation_stands(keys: Keys) -> None:
+    """What was being made must not push out what an operator has put in, and the key before with it."""
+    keys.call()
+    first, version_id, imported = keys.text(), str(uuid.uuid4()), SecretKey.generate("imported-1").reveal()
+    keys.put(SecretKey.generate("cache.test-2").reveal(), version_id=version_id, stage="AWSPENDING")
+    keys.put(imported)
+    with pytest.raises(TransientError, match="Another key came before"):
+        keys.step("finishSecret", version_id)
+    assert (keys.text(), keys.text("AWSPREVIOUS")) == (imported, first)
+
+
+def test_after_an_import_no_past_key_is_taken_for_one_that_is_being_made(keys: Keys) -> None:
+    """Secrets Manager leaves AWSPENDING at what has become current, and rotates no more while a past version has it."""
+    keys.call()
+    keys.call(rotate=str(uuid.uuid4()))
+    secrets, secret_id = keys.clients.secrets, keys.settings.signing_secret_id
+
+    def stages() -> dict[str, list[str]]:
+        return secrets.describe_secret(SecretId=secret_id)["VersionIdsToStages"]
+
+    [rotated] = [version for version, of_it in stages().items() if "AWSCURRENT" in of_it]
+    imported = str(uuid.uuid4())
+    # In two steps: moto's PutSecretValue does not find the version that was made current by its stage.
+    keys.put(SecretKey.generate("imported-1").reveal(), version_id=imported, stage="imported")
+    secrets.update_secret_version_stage(
+        SecretId=secret_id, VersionStage="AWSCURRENT", MoveToVersionId=imported, RemoveFromVersionId=rotated
+    )
+    assert "AWSPENDING" in stages()[rotated]
+    assert keys.call() == ("imported-1", "cache.test-2")
+    assert stages()[rotated] == ["AWSPREVIOUS"]
+
+
+@pytest.mark.parametrize("fault", ["lost", "throttled"])
+@pytest.mark.parametrize("after", range(13))
+def test_a_rotation_that_fails_at_any_call_is_ended_by_the_next_try(keys: Keys, after: int, fault: str) -> None:
+    """I6: one new key in the end, whatever was lost on the way, the call or its answer."""
     keys.call()
     version = str(uuid.uuid4())
     counter = itertools.count()
@@ -111,21 +231,16 @@ def test_a_rotation_that_dies_after_any_call_is_ended_by_the_next_try(keys: Keys
         if next(counter) == after:
             raise ConnectionError("lost")
 
-    for client in (keys.clients.s3, keys.clients.secrets):
-        client.meta.events.register("after-call", lose, unique_id="lose")
-    try:
-        for _ in range(2):
-            try:
-                keys.call(rotate=version)
-                break
-            except TransientError:
-                continue
-    finally:
-        for client in (keys.clients.s3, keys.clients.secrets):
-            client.meta.events.unregister("after-call", unique_id="lose")
+    def throttle(**_: object) -> object:
+        return _THROTTLED if next(counter) == after else None
+
+    event, hook = ("after-call", lose) if fault == "lost" else ("before-call", throttle)
+    with _hooked(event, hook, keys.clients.s3, keys.clients.secrets):
+        with pytest.raises(TransientError):
+            keys.call(rotate=version)
+        keys.call(rotate=version)
     assert [key["name"] for key in keys.announced()] == ["cache.test-2", "cache.test-1"]
     assert keys.key().name == "cache.test-2"
-    assert next(counter) > after, "no such call any more: lower the range"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ def test_a_vote_key_reads_back(hash_part: HashPart, builder: BuilderName) -> Non
     assert VoteKey.parse(str(key)) == key
 
 
+@given(hash_parts)
+def test_a_cache_narinfo_key_reads_back(hash_part: HashPart) -> None:
+    key = CacheNarInfoKey(hash_part)
+    assert CacheNarInfoKey.parse(str(key)) == key
+
+
 @given(files)
 def test_a_nar_files_url_reads_back(file: NarFile) -> None:
     assert NarFile.parse_url(file.url) == file
@@ -207,6 +213,29 @@ def test_attacks_on_every_kind(parse: Callable[[str], object], valid: str, attac
 )
 def test_what_is_no_narinfo_in_staging(text: str) -> None:
     refused(StagingNarInfoKey.parse, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{PART}.narinfo\n",
+        f"/{PART}.narinfo",
+        f"ci-1/{PART}.narinfo",
+        f"nar/{PART}.narinfo",
+        f"../{PART}.narinfo",
+        f"{PART[:-1]}.narinfo",
+        f"{PART}0.narinfo",
+        f"{PART.upper()}.narinfo",
+        f"{PART[:-1]}e.narinfo",
+        f"{PART}.ls",
+        f"{PART}xnarinfo",
+        f"{PART}.narinfo.gz",
+        ".narinfo",
+        "nix-cache-info",
+    ],
+)
+def test_what_is_no_narinfo_in_the_cache(text: str) -> None:
+    refused(CacheNarInfoKey.parse, text)
 
 
 @pytest.mark.parametrize(

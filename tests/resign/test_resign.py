@@ -182,6 +182,34 @@ def test_i1_a_signature_beside_a_leaked_one_proves_nothing(cache: Cache, builder
     assert cache.signers(leaf.path) == [LATER.name, NEXT.name]
 
 
+def test_i1_not_even_the_present_keys(cache: Cache, builder: Builder) -> None:
+    leaf = builder.build("leaf")
+    cache.publish(leaf)
+    cache.rotate(NEXT)
+    cache.run(ADD)
+    assert cache.signers(leaf.path) == [NEXT.name, KEY.name]
+    cache.rotate(NEXT)  # as retire-key leaves the secret: without the first key
+    read: Counter[str] = Counter()
+    clients = cache.deployment.connect(before=lambda request: read.update([request.target]))
+    assert cache.run(reverify(KEY.name), clients=clients) == {}
+    assert cache.signers(leaf.path) == [NEXT.name]
+    assert read[f"cache/{cache.narinfo(leaf.path).url}"] == 1
+
+
+def test_i2_what_no_signature_covers_has_to_be_true_as_well(cache: Cache, builder: Builder, log_lines: Logged) -> None:
+    """Whoever had the key could name the NAR as he liked: under a name that is not its hash, it could be replaced."""
+    leaf = builder.build("leaf")
+    cache.publish(leaf)
+    narinfo = cache.narinfo(leaf.path)
+    elsewhere = f"nar/{'0' * 52}.nar.zst"
+    cache.deployment.connect().s3.put_object(Bucket="cache", Key=elsewhere, Body=leaf.file)
+    cache.put(leaf.path, replace(narinfo, url=elsewhere).render())
+    _leak(cache)
+    log_lines()
+    assert cache.run(reverify(KEY.name)) == {"notSigned": 1}
+    assert log_lines()[0]["reason"] == Reason.DIFFERENT
+
+
 def _signed_by_who_has(key: SecretKey, message: bytes) -> Signature:
     """Return what a thief can make: he needs none of our types."""
     seed = base64.b64decode(key.reveal().partition(":")[2])[:32]
