@@ -148,13 +148,13 @@ def test_a_refusal_is_told_with_its_reason_kept_and_not_tried_again(
     assert reason in status
 
 
-@pytest.mark.usefixtures("judging")
 def test_pushing_a_rejected_path_tries_it_again(builder: Builder, service: Service) -> None:
     path = builder.nix.add("file", b"data")
-    builder.assay("push", builder.nix.full(path), *_AT_ONCE)
-    service.tell(path, _rejected())
-    builder.assay("upload", "--once", *_AT_ONCE)
-    ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    with service.judging(builder.nix.store_dir, lambda _: _rejected()):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
+    assert ended.code == ExitCode.REFUSED
+    with service.judging(builder.nix.store_dir):
+        ended = builder.assay("push", builder.nix.full(path), *_LIMITED)
     assert ended.code == ExitCode.DONE
     assert builder.entries() == {}
 
