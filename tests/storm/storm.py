@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,13 @@ _BUILDER: Final = BuilderName("ci-1")
 _DRAIN_SECONDS: Final = 3600
 _MACHINES: Final = (POWER, POWER, TORN, LIAR)
 """Of four machines that die, how."""
+_COLLECTED_UNDER_NIX: Final = re.compile(
+    r"^error: (opening file '[^']*\.drv': No such file or directory|path '[^']*' is not valid)$", re.MULTILINE
+)
+"""Nix's own race: while its collector deletes the closure of a path, a root that another process takes on a member of
+that closure comes too late. Whoever builds then builds again."""
+_REPEATED: Final = 10
+"""Commands of one storm at most: more of them would be no accident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,7 @@ class Figures:
     derivations: int
     paths: int
     builds: int
+    builds_repeated: int
     collections: int
     killed_hooks: Counter[str]
     deaths: Counter[str]
@@ -64,6 +73,7 @@ class Figures:
         return (
             f"| Storm of {self.derivations} derivations, {self.paths} paths | |\n|---|---:|\n"
             f"| hook runs | {self.hooks} |\n| commands of nix-build, all with exit 0 | {self.builds} |\n"
+            f"| commands repeated, a derivation collected under Nix | {self.builds_repeated} |\n"
             f"| garbage collections beside them | {self.collections} |\n| **kills** | **{kills}** |\n"
             f"| hook killed | {self.killed_hooks.total()} |\n{deaths}"
             f"| databases and spool files set aside | {self.set_aside} |\n"
@@ -94,7 +104,7 @@ class Storm:
         self._deaths += [KILL] * (kills - len(self._hook_deaths) - machines)
         rng.shuffle(self._deaths)
         self._rng = rng
-        self._builds = self._collections = 0
+        self._builds = self._repeated = self._collections = 0
         self._forgotten: set[tuple[str, str]] = set()
 
     def run(self) -> Figures:
@@ -162,6 +172,7 @@ class Storm:
             derivations=len(paths),
             paths=sum(map(len, paths.values())),
             builds=self._builds,
+            builds_repeated=self._repeated,
             collections=self._collections,
             killed_hooks=killed.kills(),
             deaths=uploader.died,
@@ -209,6 +220,9 @@ class Storm:
     def _build(self, expression: str, hook: Path) -> None:
         command = ("nix-build", "--no-out-link", "-j", "2", "-k", "--option", "post-build-hook", str(hook))
         built = self._nix.run(*command, "-E", expression, check=False)
+        while built.returncode != 0 and _COLLECTED_UNDER_NIX.search(built.stderr) and self._repeated < _REPEATED:
+            self._repeated += 1
+            built = self._nix.run(*command, "-E", expression, check=False)
         if built.returncode != 0:
             raise AssertionError(f"nix-build ended with exit {built.returncode}:\n{built.stderr[-4000:]}")
         self._builds += 1
