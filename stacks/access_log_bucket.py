@@ -20,6 +20,5 @@ class AccessLogBucket(PrivateBucket):
             stage=stage,
             versioned=False,
             lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(90))],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=None,
         )

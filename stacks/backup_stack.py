@@ -48,7 +48,6 @@ class BackupStack(cdk.Stack):
             versioned=True,
             # What was overwritten at the other end, by whom it should not have been, is here for as long.
             lifecycle_rules=[s3.LifecycleRule(noncurrent_version_expiration=cdk.Duration.days(90))],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=None,
         )
         acknowledge(

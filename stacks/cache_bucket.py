@@ -27,7 +27,6 @@ class CacheBucket(PrivateBucket):
             # A NAR or a listing that was published twice leaves an older version, and the two are equal. A narinfo that
             # was re-signed leaves one with fewer signatures.
             lifecycle_rules=[s3.LifecycleRule(noncurrent_version_expiration=cdk.Duration.days(30))],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=access_logs,
         )
         self.narinfos = WriteOnce(self, f"*{NARINFO_SUFFIX}", sid="PublishedNarinfoIsNeverReplaced")

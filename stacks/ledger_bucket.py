@@ -36,7 +36,6 @@ class LedgerBucket(PrivateBucket):
                 # A waiting marker that was taken away, or has expired, leaves a delete marker.
                 s3.LifecycleRule(expired_object_delete_marker=True),
             ],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=access_logs,
         )
         WriteOnce(self, f"{VOTES_PREFIX}*", sid="VoteIsNeverReplaced")

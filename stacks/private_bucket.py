@@ -25,7 +25,6 @@ class PrivateBucket(s3.Bucket):
         stage: str,
         versioned: bool,
         lifecycle_rules: Sequence[s3.LifecycleRule],
-        removal_policy: cdk.RemovalPolicy,
         access_logs: s3.IBucket | None,
         object_ownership: s3.ObjectOwnership = s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
     ) -> None:
@@ -44,7 +43,9 @@ class PrivateBucket(s3.Bucket):
                 s3.LifecycleRule(abort_incomplete_multipart_upload_after=cdk.Duration.days(1)),
                 *lifecycle_rules,
             ],
-            removal_policy=removal_policy,
+            # Staging, too, which nothing outlives: CloudFormation deletes no bucket that holds anything, and a stack
+            # that is to be destroyed would fail half way.
+            removal_policy=cdk.RemovalPolicy.RETAIN,
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix=None if access_logs is None else f"{kind}/",
         )

@@ -24,7 +24,6 @@ class ReaderLogBucket(PrivateBucket):
             stage=stage,
             versioned=False,
             lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(90))],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
             access_logs=access_logs,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_PREFERRED,
         )

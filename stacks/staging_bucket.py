@@ -39,8 +39,6 @@ class StagingBucket(PrivateBucket):
                 # What expiry leaves in a versioned bucket. S3 takes no such rule together with an expiration in days.
                 s3.LifecycleRule(expired_object_delete_marker=True),
             ],
-            # Nothing here outlives its verdict. CloudFormation deletes only an empty bucket, so nothing is lost unseen.
-            removal_policy=cdk.RemovalPolicy.DESTROY,
             access_logs=access_logs,
         )
         # On the L1 resource: the L2's add_event_notification brings a hidden Lambda that may rewrite any bucket's

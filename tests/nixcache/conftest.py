@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nixcache.__main__ import main
+from nixcache.cli import main
 from tests.nixcache.command_line import Answer, Call
 from tests.nixcache.relocated_nix import RelocatedNix
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nixcache.__main__ import main
+from nixcache.cli import main
 from nixcache.compression import Compression
 from nixcache.narinfo import MAX_NARINFO_SIZE, NarInfo
 from nixcache.signing import SecretKey

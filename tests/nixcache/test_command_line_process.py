@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nixcache.signing import SecretKey
-from tests.nixcache.command_line import finish, run, start
+from tests.nixcache.command_line import ROOT, finish, run, start
 from tests.nixcache.golden import HELLO_LISTING, HELLO_NAR, HELLO_NAR_HASH, HELLO_NARINFO, HELLO_TREE, SECRET_KEY
 from tests.nixcache.nar_model import File, Tree, nar, write_tree
 
@@ -46,6 +46,17 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert run("verify", "--narinfo", tmp_path / "absent", "--nar", "/dev/null")[::2] == (
         2,
         f"nixcache: {tmp_path}/absent: No such file or directory\n",
+    )
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    """Whoever installed the builder's side alone has no PyNaCl."""
+    (tmp_path / "nacl.py").write_text("raise ModuleNotFoundError(name='nacl')\n")
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    assert finish(start("keygen", "x", PYTHONPATH=path)) == (
+        2,
+        b"",
+        "nixcache: the Python package nacl is missing: pip install '.[proofs]'\n",
     )
 
 
