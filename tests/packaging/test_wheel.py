@@ -16,7 +16,7 @@ from tests.packaging.units import ROOT
 
 OURS = ("hook", "nixcache", "protocol")
 # What checks signatures and reads NARs that somebody compressed with brotli: `pip install .[proofs]`.
-PROOFS = {"nixcache.__main__", "nixcache.signing", "nixcache.compression.br"}
+PROOFS = {"nixcache.cli", "nixcache.signing", "nixcache.compression.br"}
 
 
 @pytest.fixture(scope="module")
