@@ -74,7 +74,7 @@ browser: .venv/.ready .venv/.browser ## Open the landing page in Chromium (Debia
 contract: .venv/.ready .venv/.emulators ## Hold the simulator of AWS against moto, SeaweedFS and ministack
 	@$(RUN) -m pytest tests/contract --emulators
 
-deployment: setup .venv/.emulators ## Deploy with the CDK into an emulator of AWS, upload, rotate, redrive, update, destroy
+deployment: setup .venv/.emulators ## Deploy with the CDK into an emulator of AWS, try who may do what, upload, rotate, re-sign, withdraw, update, destroy
 	@$(WITH_NODE) $(RUN) -m pytest tests/deployment --deployment --timeout 400 -s
 
 SECONDS ?= 300

@@ -16,6 +16,8 @@ from assayctl.commands import (
     dead_letters,
     import_key,
     re_sign,
+    reader,
+    readmit,
     restore,
     retire_key,
     rotate_key,
@@ -37,8 +39,10 @@ _COMMANDS: Final = (
     re_sign,
     withdraw,
     restore,
+    readmit,
     block_builder,
     unblock_builder,
+    reader,
 )
 DONE: Final = 0
 FOUND: Final = 1

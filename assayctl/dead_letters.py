@@ -2,11 +2,15 @@
 
 By hand and not by SQS's own move task: that one takes all or nothing, and tells nothing of what it takes. A message is
 sent before it is deleted, so a crash in between leaves it twice, which ingest takes as once (I6).
+
+A message that was received is hidden for a while, from the next command, too. So one run looks at a bounded number, and
+lets go whatever it does not move before it ends, however it ends.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 _HELD_SECONDS: Final = 120
 """For how long a letter that was looked at is seen by nobody else; what is left alone comes back after it."""
 _PAGE: Final = 10
+AT_MOST: Final = 1000
+"""Messages that one run receives: a hundred requests, which end before the first of them is seen again."""
 _WAIT_SECONDS: Final = 1
 """Long polling asks every server of SQS; without it a short queue often looks empty."""
 
@@ -56,15 +62,23 @@ class DeadLetterQueue:
         self._dead_letters_url = dead_letters_url
         self._queue_url = queue_url
 
-    def look(self) -> list[DeadLetter]:
-        """Return what can be received now, each once, and hold it; raises :class:`TransientError`.
+    def look(self) -> Iterator[list[DeadLetter]]:
+        """Yield what can be received now, page by page, and hold it; raises :class:`TransientError`.
 
-        All of it before anything is done with one: what is let go meanwhile would be received again, and again.
+        It is :data:`AT_MOST` at most, or hardly more. One that was held for too long comes twice.
         """
-        held: dict[str, DeadLetter] = {}
-        while page := self._page():
-            held |= {message["MessageId"]: _letter(message) for message in page}
-        return list(held.values())
+        received = 0
+        while received < AT_MOST and (page := self._page()):
+            received += len(page)
+            yield [_letter(message) for message in page]
+
+    def others(self) -> int:
+        """Return how many more there are that nobody holds, as SQS estimates it; raises :class:`TransientError`."""
+        with aws("The dead letters cannot be counted"):
+            attributes = self._sqs.get_queue_attributes(
+                QueueUrl=self._dead_letters_url, AttributeNames=["ApproximateNumberOfMessages"]
+            )["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"])
 
     def redrive(self, letter: DeadLetter) -> None:
         """Give it to ingest once more; raises :class:`TransientError`."""
@@ -77,12 +91,20 @@ class DeadLetterQueue:
         with aws(f"The message {letter.message_id} cannot be deleted"):
             self._sqs.delete_message(QueueUrl=self._dead_letters_url, ReceiptHandle=letter.receipt_handle)
 
-    def leave(self, letter: DeadLetter) -> None:
-        """Let others see it at once; raises :class:`TransientError`."""
-        with aws(f"The message {letter.message_id} cannot be released"):
-            self._sqs.change_message_visibility(
-                QueueUrl=self._dead_letters_url, ReceiptHandle=letter.receipt_handle, VisibilityTimeout=0
-            )
+    def leave(self, letters: Sequence[DeadLetter]) -> None:
+        """Let others see them at once; raises :class:`TransientError`.
+
+        What AWS refuses of it is seen by now, or soon: it was held for too long.
+        """
+        for start in range(0, len(letters), _PAGE):
+            with aws("The dead letters cannot be released"):
+                self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._dead_letters_url,
+                    Entries=[
+                        {"Id": str(number), "ReceiptHandle": letter.receipt_handle, "VisibilityTimeout": 0}
+                        for number, letter in enumerate(letters[start : start + _PAGE])
+                    ],
+                )
 
     def _page(self) -> list[MessageTypeDef]:
         with aws("The dead letters cannot be received"):

@@ -19,8 +19,19 @@ _SINGLE: Final = 100
 
 def invalidate(deployment: Deployment, keys: Sequence[str]) -> None:
     """Have the CDN ask the bucket again for ``keys``; raises PermanentError and TransientError."""
+    if len(keys) > _SINGLE:
+        invalidate_everything(deployment)
+    else:
+        _invalidate(deployment, [f"/{key}" for key in keys])
+
+
+def invalidate_everything(deployment: Deployment) -> None:
+    """Have the CDN ask the bucket again, whatever a reader wants; raises PermanentError and TransientError."""
+    _invalidate(deployment, ["/*"])
+
+
+def _invalidate(deployment: Deployment, paths: list[str]) -> None:
     cloudfront: CloudFrontClient = deployment.session.client("cloudfront")
-    paths = [f"/{key}" for key in keys] if len(keys) <= _SINGLE else ["/*"]
     with aws("The CDN cannot be told to forget"):
         cloudfront.create_invalidation(
             DistributionId=deployment.output(Output.DISTRIBUTION_ID),

@@ -17,6 +17,8 @@ class OperatorCode(StrEnum):
     NOT_DEPLOYED = "not-deployed"
     NOT_IN_THIS_DEPLOYMENT = "not-in-this-deployment"
     ARGUMENT_INVALID = "argument-invalid"
+    PACKAGE_MISSING = "package-missing"
+    REFUSED = "refused"
 
 
 def invalid(problem: str, remedy: str) -> PermanentError:

@@ -40,12 +40,14 @@ def publications(s3: S3Client, ledger_bucket: str) -> Iterator[Publication]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=ledger_bucket, Prefix=PROVENANCE_PREFIX):
             keys.extend(item["Key"] for item in page.get("Contents", []))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(lambda key: _read(s3, ledger_bucket, key), keys)
+        yield from filter(None, pool.map(lambda key: _read(s3, ledger_bucket, key), keys))
 
 
-def _read(s3: S3Client, bucket: str, key: str) -> Publication:
+def _read(s3: S3Client, bucket: str, key: str) -> Publication | None:
     with aws(f"{key} cannot be read"):
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    if not body:
+        return None  # the path is waited for, and not published (docs/adr/0025)
     try:
         predicate = json.loads(Envelope.from_json(body).payload)["predicate"]
         votes = (predicate["quorum"] or {}).get("votes", [])

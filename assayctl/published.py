@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from assayctl.errors import aws
 from nixcache.errors import PermanentError
+from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
-from nixcache.store_path import HashPart, StoreDir, parse_hash_part
+from nixcache.store_path import HashPart, StoreDir
 from protocol.keys import NARINFO_SUFFIX, CacheListingKey, CacheNarInfoKey
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 32
 _NO_SUCH_KEY: Final = "NoSuchKey"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What was taken out under a hash part and can come back: ``nar_hash`` is None where nobody can read it."""
+
+    hash_part: HashPart
+    nar_hash: Hash | None
 
 
 class Published:
@@ -33,67 +43,92 @@ class Published:
         self._bucket = bucket
         self._store_dir = store_dir
 
-    def hash_parts(self) -> list[HashPart]:
-        """Return all that are published: a request for each thousand objects."""
+    def hash_parts(self) -> tuple[list[HashPart], list[str]]:
+        """Return all that are published, a request for each thousand objects, and keys of narinfos that name none."""
         found: list[HashPart] = []
+        strays: list[str] = []
         with aws(f"s3://{self._bucket} cannot be listed"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
-                found += [
-                    parse_hash_part(item["Key"].removesuffix(NARINFO_SUFFIX))
-                    for item in page.get("Contents", [])
-                    if item["Key"].endswith(NARINFO_SUFFIX)
-                ]
-        return found
+                for item in page.get("Contents", []):
+                    if not item["Key"].endswith(NARINFO_SUFFIX):
+                        continue
+                    try:
+                        found.append(CacheNarInfoKey.parse(item["Key"]).hash_part)
+                    except PermanentError:
+                        strays.append(item["Key"])
+        return found, strays
 
-    def narinfos(self, hash_parts: Iterable[HashPart]) -> dict[HashPart, NarInfo]:
-        """Read those that are there: a request for each."""
+    def narinfos(self, hash_parts: Iterable[HashPart]) -> dict[HashPart, NarInfo | None]:
+        """Read those that are there, a request for each; None for one that is malformed."""
+        asked = list(hash_parts)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            asked = list(hash_parts)
+            bodies = pool.map(lambda hash_part: self._read(str(CacheNarInfoKey(hash_part))), asked)
             return {
-                hash_part: narinfo
-                for hash_part, narinfo in zip(asked, pool.map(self._narinfo, asked), strict=True)
-                if narinfo
+                hash_part: self._parse(body) for hash_part, body in zip(asked, bodies, strict=True) if body is not None
             }
 
-    def withdraw(self, hash_parts: Collection[HashPart]) -> None:
+    def withdraw(self, hash_parts: Iterable[HashPart]) -> None:
         """Take them out, each after those that reference it (I4): give them in that order."""
         for hash_part in hash_parts:
             for key in (str(CacheNarInfoKey(hash_part)), str(CacheListingKey(hash_part))):
                 with aws(f"{key} cannot be deleted"):
                     self._s3.delete_object(Bucket=self._bucket, Key=key)
 
-    def restore(self, hash_part: HashPart) -> bool:
-        """Take the newest deletion of a narinfo and its listing back; whether there was one."""
-        restored = False
-        for key in (str(CacheListingKey(hash_part)), str(CacheNarInfoKey(hash_part))):
-            with aws(f"{key} cannot be restored"):
-                versions = self._s3.list_object_versions(Bucket=self._bucket, Prefix=key)
-                for marker in versions.get("DeleteMarkers", []):
-                    if marker["Key"] == key and marker["IsLatest"]:
-                        self._s3.delete_object(Bucket=self._bucket, Key=key, VersionId=marker["VersionId"])
-                        restored = True
-        return restored
-
-    def _narinfo(self, hash_part: HashPart) -> NarInfo | None:
+    def deletion(self, hash_part: HashPart) -> Deletion | None:
+        """Return what :meth:`restore` would bring back: None where nothing was taken out, or where it is gone."""
         key = str(CacheNarInfoKey(hash_part))
+        markers, versions = self._versions(key)
+        if not markers or not versions:
+            return None
+        narinfo = self._parse(self._read(key, versions[0]) or b"")
+        return Deletion(hash_part, narinfo.nar_hash if narinfo is not None else None)
+
+    def restore(self, deletion: Deletion) -> None:
+        """Take the deletions of a narinfo and its listing back, until the newest version is there again."""
+        for key in (str(CacheListingKey(deletion.hash_part)), str(CacheNarInfoKey(deletion.hash_part))):
+            # Of two commands at once each has left a marker, and what lies below one shows only without it.
+            while True:
+                markers, versions = self._versions(key)
+                if not markers or not versions:
+                    break
+                with aws(f"{key} cannot be restored"):
+                    self._s3.delete_object(Bucket=self._bucket, Key=key, VersionId=markers[0])
+
+    def _versions(self, key: str) -> tuple[list[str], list[str]]:
+        """Return the deletion that hides ``key``, if any does, and the versions that there are, the newest first."""
+        with aws(f"The versions of {key} cannot be listed"):
+            listed = self._s3.list_object_versions(Bucket=self._bucket, Prefix=key)
+        return (
+            [item["VersionId"] for item in listed.get("DeleteMarkers", []) if item["Key"] == key and item["IsLatest"]],
+            [item["VersionId"] for item in listed.get("Versions", []) if item["Key"] == key],
+        )
+
+    def _read(self, key: str, version_id: str | None = None) -> bytes | None:
         with aws(f"{key} cannot be read"):
             try:
-                body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+                if version_id is None:
+                    return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+                return self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version_id)["Body"].read()
             except ClientError as error:
                 if error.response["Error"].get("Code") == _NO_SUCH_KEY:
                     return None
                 raise
+
+    def _parse(self, data: bytes) -> NarInfo | None:
         try:
-            return NarInfo.parse(body, self._store_dir)
+            return NarInfo.parse(data, self._store_dir)
         except PermanentError:
             return None
 
 
-def with_referrers(wanted: Collection[HashPart], narinfos: Mapping[HashPart, NarInfo]) -> list[HashPart]:
-    """Return ``wanted`` and whatever references any of it, directly or not; referrers before what they reference."""
+def with_referrers(wanted: Collection[HashPart], narinfos: Mapping[HashPart, NarInfo | None]) -> list[HashPart]:
+    """Return ``wanted`` and whatever references any of it, directly or not; referrers before what they reference.
+
+    What a malformed narinfo, None, references nobody knows.
+    """
     referrers: dict[HashPart, set[HashPart]] = {}
     for hash_part, narinfo in narinfos.items():
-        for reference in narinfo.references:
+        for reference in narinfo.references if narinfo else ():
             if reference.hash_part != hash_part:
                 referrers.setdefault(reference.hash_part, set()).add(hash_part)
     ordered: dict[HashPart, None] = {}

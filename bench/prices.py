@@ -52,12 +52,22 @@ METRICS: Final = 13
 """Each verdict, bytes, and what else docs/reference/metrics.md lists."""
 ALARM_MONTH: Final = 0.10
 ALARMS: Final = 7
+DAYS_OF_A_MONTH: Final = 365 / 12
+SITE_RUNS_A_MONTH: Final = DAYS_OF_A_MONTH * 24 * 4
+"""The landing page and its counts are written every quarter of an hour, whether anything comes or not."""
+METRIC_READ: Final = 0.01 / 1000
+"""GetMetricStatistics."""
+SITE_WRITES: Final = 3
+SITE_READS: Final = 2
+SITE_METRICS: Final = 2
+_SITE_GB: Final = 0.5
+_SITE_CPU_SECONDS: Final = 0.1
+"""Assumed: a page and a document of a few kilobytes."""
 _POLLERS: Final = 5
 _POLL_SECONDS: Final = 20
 """With nothing in the queue, Lambda still asks for messages: so many pollers, each time for so long."""
 STAGING_DAYS: Final = 15
 """How long what was uploaded lies in the staging bucket."""
-DAYS_OF_A_MONTH: Final = 365 / 12
 GB: Final = 1_000_000_000
 
 _UPLOADS: Final = 2
@@ -103,6 +113,19 @@ def monthly_bill() -> tuple[Item, ...]:
         _item("metrics", METRICS, METRIC_MONTH),
         _item("alarms", ALARMS, ALARM_MONTH),
         _item("SQS requests, polling", polls, SQS_REQUEST),
+        _item("landing page, written", SITE_RUNS_A_MONTH, site_run()),
+    )
+
+
+def site_run() -> float:
+    """Return what it costs to write the landing page once."""
+    requests = SITE_WRITES + SITE_READS + SITE_METRICS
+    return (
+        SITE_WRITES * S3_WRITE
+        + SITE_READS * S3_READ
+        + SITE_METRICS * METRIC_READ
+        + LAMBDA_REQUEST
+        + _SITE_GB * (_SITE_CPU_SECONDS + REQUEST_SECONDS * requests) * LAMBDA_GB_SECOND
     )
 
 

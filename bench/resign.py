@@ -47,7 +47,12 @@ from tests.simulator.errors import Killed, RefusedError, time_out
 from tests.simulator.requests import After, Answer, Before, Request
 
 _NEW_KEY: Final = SecretKey.generate("cache.test-2")
-_SETTINGS: Final = ResignSettings(cache_bucket="cache", signing_secret_id="key", stage="bench")  # noqa: S106
+_SETTINGS: Final = ResignSettings(
+    cache_bucket="cache",
+    ledger_bucket="ledger",
+    signing_secret_id="key",  # noqa: S106
+    stage="bench",
+)
 _BATCH: Final = 1000
 """Keys, as in stacks/resigning.py."""
 _FUNCTIONS: Final = 4
@@ -59,6 +64,8 @@ _PAUSE_SECONDS: Final = 0.05
 """Between two of ingest's publications: they share the interpreter with the functions that are measured."""
 _TRANSITION: Final = 0.025 / 1000
 """US dollars for a state of a standard execution; general knowledge, not looked up."""
+_TABLE: Final = 100_000
+"""Narinfos that the table is about, however many were re-signed."""
 _TRANSITIONS: Final = 2
 """A batch's: its execution's start, and its one state."""
 
@@ -85,6 +92,7 @@ def main() -> None:
     print(f"ingest published {len(ingest.published):,} beside it")
     _print("while AWS fails", first, arguments.narinfos)
     _print("again, nothing to do", second, arguments.narinfos)
+    _print_table((first, second), arguments.narinfos)
 
 
 @dataclass
@@ -257,27 +265,46 @@ def _check(before: dict[str, ObjectVersion], after: dict[str, ObjectVersion], pu
             sys.exit(f"{key} has lost its metadata.")
 
 
-def _print(title: str, figures: _Figures, narinfos: int) -> None:
+def _bill(figures: _Figures) -> tuple[prices.Item, ...]:
     requests = figures.requests
     # A function waits for AWS with all its threads at once.
     waited = prices.REQUEST_SECONDS * (requests[READ] + requests[WRITE]) / AT_ONCE
-    dollars = {
-        "S3 GET": requests[READ] * prices.S3_READ,
-        "S3 PUT, LIST": (requests[WRITE] + requests[LIST]) * prices.S3_WRITE,
-        "Secrets Manager": requests[SECRETS] * prices.SECRETS_REQUEST,
-        "Lambda": figures.batches * prices.LAMBDA_REQUEST
-        + prices.LAMBDA_GB * (figures.cpu_seconds + waited) * prices.LAMBDA_GB_SECOND,
-        "Step Functions": figures.batches * _TRANSITIONS * _TRANSITION,
-        "CloudWatch Logs": figures.log_bytes / prices.GB * prices.LOGS_GB,
-    }
+    return (
+        _item("S3 GET", requests[READ], prices.S3_READ),
+        _item("S3 PUT", requests[WRITE], prices.S3_WRITE),
+        _item("S3 LIST", requests[LIST], prices.S3_WRITE),
+        _item("Secrets Manager requests", requests[SECRETS], prices.SECRETS_REQUEST),
+        _item("Lambda invocations", figures.batches, prices.LAMBDA_REQUEST),
+        _item("Lambda seconds", figures.cpu_seconds + waited, prices.LAMBDA_GB * prices.LAMBDA_GB_SECOND),
+        _item("state transitions", figures.batches * _TRANSITIONS, _TRANSITION),
+        _item("CloudWatch Logs, GB", figures.log_bytes / prices.GB, prices.LOGS_GB),
+    )
+
+
+def _item(name: str, quantity: float, price: float) -> prices.Item:
+    return prices.Item(name=name, quantity=quantity, dollars=quantity * price)
+
+
+def _print(title: str, figures: _Figures, narinfos: int) -> None:
     print(f"\n{title}: {figures.seconds:.0f} s, {narinfos / figures.seconds:,.0f} narinfos/s")
     print(
         f"  {figures.batches:,} invocations, of which {figures.repeated:,} failed and {figures.deaths:,} died;"
         f" {figures.faults:,} requests failed"
     )
-    print("  requests: " + ", ".join(f"{kind} {number:,}" for kind, number in sorted(requests.items())))
-    print("  US$ " + ", ".join(f"{name} {amount:.3f}" for name, amount in dollars.items()))
-    print(f"  US$ {sum(dollars.values()):.2f} in all, {sum(dollars.values()) / narinfos * 1e6:.2f} for a million")
+    dollars = prices.total(_bill(figures))
+    print(f"  US$ {dollars:.2f} in all, {dollars / narinfos * 1e6:.2f} for a million")
+
+
+def _print_table(runs: Sequence[_Figures], narinfos: int) -> None:
+    """Print the bills of both runs, as Markdown for docs/explanation/cost.md."""
+    factor = _TABLE / narinfos
+    print(f"\n| {_TABLE:,} narinfos | while AWS fails | US$ | again, nothing to do | US$ |")
+    print("|---|---:|---:|---:|---:|")
+    bills = [_bill(figures) for figures in runs]
+    for items in zip(*bills, strict=True):
+        cells = (f"{item.quantity * factor:,.6g} | {item.dollars * factor:.4f}" for item in items)
+        print(f"| {items[0].name} | {' | '.join(cells)} |")
+    print(f"| **together** |  | {' |  | '.join(f'**{prices.total(bill) * factor:.2f}**' for bill in bills)} |")
 
 
 if __name__ == "__main__":

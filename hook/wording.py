@@ -23,6 +23,7 @@ NAMED_AT_MOST: Final = 3
 _FROM_HERE: Final = {
     ServiceCode.REFERENCES_MISSING.value: "`assay push` submits it, with all of its closure that is missing.",
     ServiceCode.QUORUM_MISSING.value: "`assay push` submits it again.",
+    ServiceCode.WITHDRAWN.value: "Pushing it again changes nothing, unless the operator readmits it.",
     ServiceCode.NOT_ALLOWED.value: "Pushing it again changes nothing, unless the operator changes the policy.",
 }
 

@@ -33,6 +33,8 @@ WAITING_PREFIX: Final = "waiting/"
 VOTES_PREFIX: Final = "votes/"
 PROVENANCE_PREFIX: Final = "provenance/"
 ORPHANS_PREFIX: Final = "orphans/"
+WITHDRAWN_KEY: Final = "withdrawn.json"
+"""In the ledger: what an operator took out of the cache, and ingest does not publish again."""
 
 _BUILDER = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HASH_PART = f"[{nix32.ALPHABET}]{{{HASH_PART_LENGTH}}}"

@@ -208,9 +208,10 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResignSettings:
-    """What adds signatures to published narinfos: the cache that they are in, and the secret with the keys."""
+    """What adds signatures to published narinfos: the cache with them, the ledger with their provenance, the keys."""
 
     cache_bucket: str
+    ledger_bucket: str
     signing_secret_id: str
     store_dir: StoreDir = NIX_STORE
     stage: str = DEFAULT_STAGE
@@ -219,6 +220,7 @@ class ResignSettings:
         """Return the variables that :meth:`from_environment` reads."""
         return {
             "ASSAY_CACHE_BUCKET": self.cache_bucket,
+            "ASSAY_LEDGER_BUCKET": self.ledger_bucket,
             "ASSAY_SIGNING_SECRET_ID": self.signing_secret_id,
             "ASSAY_STORE_DIR": self.store_dir.path,
             "ASSAY_STAGE": self.stage,
@@ -229,6 +231,7 @@ class ResignSettings:
         """Read the variables; raises :class:`PermanentError` (``settings-malformed``) that names the wrong one."""
         return cls(
             cache_bucket=_read(environment, "ASSAY_CACHE_BUCKET", _name),
+            ledger_bucket=_read(environment, "ASSAY_LEDGER_BUCKET", _name),
             signing_secret_id=_read(environment, "ASSAY_SIGNING_SECRET_ID", _name),
             store_dir=_read(environment, "ASSAY_STORE_DIR", StoreDir),
             stage=_read(environment, "ASSAY_STAGE", _name),

@@ -7,6 +7,7 @@ Nothing else carries state (docs/adr/0064): the present key has the stage ``AWSC
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 CURRENT: Final = "AWSCURRENT"
@@ -16,8 +17,8 @@ PENDING: Final = "AWSPENDING"
 _NUMBERED: Final = re.compile(r"(.*?)-([1-9][0-9]{0,8})", re.DOTALL)
 
 
-def next_key_name(base: str, current: str | None) -> str:
-    """Return ``<base>-<n>``, n being one more than the number of ``current``, if that has the same base."""
-    match = _NUMBERED.fullmatch(current or "")
-    number = int(match[2]) + 1 if match and match[1] == base else 1
-    return f"{base}-{number}"
+def next_key_name(base: str, known: Iterable[str]) -> str:
+    """Return ``<base>-<n>``, n being one more than the highest number that a name in ``known`` has after ``base``."""
+    matches = (_NUMBERED.fullmatch(name) for name in known)
+    number = max((int(match[2]) for match in matches if match and match[1] == base), default=0)
+    return f"{base}-{number + 1}"

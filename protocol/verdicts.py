@@ -22,6 +22,7 @@ class ServiceCode(StrEnum):
     REFERENCES_MISSING = "references-missing"
     QUORUM_MISSING = "quorum-missing"
     NOT_ALLOWED = "not-allowed"
+    WITHDRAWN = "withdrawn"
 
 
 class Kind(StrEnum):

@@ -29,15 +29,15 @@ class AlarmTopic(sns.Topic):
         if email is not None:
             sns.CfnSubscription(self, "Email", topic_arn=self.topic_arn, protocol="email", endpoint=email)
 
-    def accept_events_of(self, rule_arn: str) -> None:
-        """Let EventBridge publish what the rule of that ARN matches."""
+    def accept_events_of(self, *rule_arns: str) -> None:
+        """Let EventBridge publish what the rules of those ARNs match. Once: a policy may not say one Sid twice."""
         self.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="EventsOfOneRule",
+                sid="EventsOfTheseRules",
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["sns:Publish"],
                 resources=[self.topic_arn],
-                conditions={"ArnEquals": {"aws:SourceArn": rule_arn}},
+                conditions={"ArnEquals": {"aws:SourceArn": list(rule_arns)}},
             )
         )
 

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from protocol.keys import PROVENANCE_PREFIX
+from protocol.keys import PROVENANCE_PREFIX, WITHDRAWN_KEY
 from protocol.outputs import Output
 from protocol.settings import SECONDS_OF_A_DAY, IngestSettings, KeySettings, ResignSettings, SweepSettings
 from stacks.access_log_bucket import AccessLogBucket
@@ -132,9 +132,15 @@ class AssayStack(cdk.Stack):
             "Resigning",
             stage=stage,
             cache=cache,
+            ledger=ledger,
             secret=secret,
             code=code,
-            settings=ResignSettings(cache_bucket=cache.bucket_name, signing_secret_id=secret.name, stage=stage),
+            settings=ResignSettings(
+                cache_bucket=cache.bucket_name,
+                ledger_bucket=ledger.bucket_name,
+                signing_secret_id=secret.name,
+                stage=stage,
+            ),
         )
         signers = (role, keys.role, resigning.role)
         secret.readable_only_by(*signers)
@@ -166,7 +172,7 @@ class AssayStack(cdk.Stack):
                 "Backup",
                 stage=stage,
                 region=config.backup_region,
-                replicated=(Replicated(cache), Replicated(ledger, PROVENANCE_PREFIX)),
+                replicated=(Replicated(cache), Replicated(ledger, (PROVENANCE_PREFIX, WITHDRAWN_KEY))),
             )
         # The last: it watches every function that is there by now.
         Operations(

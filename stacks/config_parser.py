@@ -190,12 +190,13 @@ def _upstream(fields: Fields) -> Upstream:
 
 def _overlap(fields: Fields, rotation: int | None) -> int:
     days = _number(fields, "keyOverlapDays", "days", default=DEFAULT_KEY_OVERLAP_DAYS, most=MOST_KEY_DAYS)
-    if rotation is not None and days > rotation:
-        # Secrets Manager keeps one key before the current one.
+    if rotation is not None and days >= rotation:
+        # Secrets Manager keeps one key before the current one, and rotates at any hour of the day that is due: on the
+        # last day of the overlap it would be refused.
         raise fields.error(
             "keyRotationDays",
             f"is {rotation}, but a key signs beside the next one for {days} days (keyOverlapDays), and only one can: "
-            f"write {days} or more, or lower keyOverlapDays",
+            f"write {days + 1} or more, or lower keyOverlapDays",
         )
     return days
 

@@ -15,6 +15,7 @@ from protocol.keys import (
     RESULTS_PREFIX,
     VOTES_PREFIX,
     WAITING_PREFIX,
+    WITHDRAWN_KEY,
 )
 from stacks.ingest_queue import IngestQueue
 from stacks.nag import acknowledge_wildcard
@@ -22,10 +23,11 @@ from stacks.signing_secret import SigningSecret
 
 
 class IngestRole(iam.Role):
-    """The one role that reads the signing key and writes the cache.
+    """The role that reads the signing key and publishes.
 
-    It can neither delete from the cache nor write to staging: taken over, it could still publish (it holds the key),
-    but not unpublish, nor change what builders have sent.
+    Two more read the key, each for a reason of its own: the key function, which makes it, and the re-signer. This one
+    can neither delete from the cache nor write to staging: taken over, it could still publish (it holds the key), but
+    not unpublish, nor change what builders have sent.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class IngestRole(iam.Role):
             [ledger.arn_for_objects(f"{WAITING_PREFIX}*")],
             wildcard="Any path may be missing; a marker is the only thing that ingest deletes.",
         )
+        # Written by an operator: what ingest could write, whoever took it over could let in again.
+        self._allow("ReadWithdrawn", ["s3:GetObject"], [ledger.arn_for_objects(WITHDRAWN_KEY)])
         # Without ListBucket a missing key is answered with 403, and "not published" would look like trouble.
         self._allow("ListSubmissions", ["s3:ListBucket", "s3:ListBucketVersions"], [staging.bucket_arn])
         self._allow("ListPublishedAndWaiting", ["s3:ListBucket"], [cache.bucket_arn, ledger.bucket_arn])

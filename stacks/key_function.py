@@ -62,6 +62,9 @@ class KeyFunction(Construct):
                 ["s3:PutObject"],
                 [cache.arn_for_objects(key) for key in (PUBLIC_KEYS_KEY, PUBLIC_KEYS_JSON_KEY)],
             ),
+            # Which names were given: by a document that is not there, none, and only who may list is told that.
+            ("ReadWhatWasAnnounced", ["s3:GetObject"], [cache.arn_for_objects(PUBLIC_KEYS_JSON_KEY)]),
+            ("TellWhatIsMissing", ["s3:ListBucket"], [cache.bucket_arn]),
             ("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn]),
         ):
             self.role.add_to_policy(iam.PolicyStatement(sid=sid, actions=actions, resources=resources))

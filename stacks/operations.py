@@ -41,7 +41,15 @@ class Operations(Construct):
         functions = dict(sorted(_functions(cdk.Stack.of(self))))
         topic = AlarmTopic(self, "AlarmTopic", stage=stage, email=alarm_email)
         alarms = Alarms(self, "Alarms", stage=stage, queue=queue, functions=functions, topic=topic)
-        SecretWatch(self, "SecretWatch", stage=stage, secret_name=secret_name, allowed=secret_roles, topic=topic)
+        SecretWatch(
+            self,
+            "SecretWatch",
+            stage=stage,
+            secret_name=secret_name,
+            allowed=secret_roles,
+            functions=[function for function in functions.values() if _acts_as(function, secret_roles)],
+            topic=topic,
+        )
         Dashboard(
             self,
             "Dashboard",
@@ -67,3 +75,7 @@ def _functions(root: IConstruct) -> Iterator[tuple[str, lambda_.IFunction]]:
             if isinstance(resource, lambda_.CfnFunction) and resource.handler is not None:
                 _, package, *_ = resource.handler.split(".")
                 yield package, construct
+
+
+def _acts_as(function: lambda_.IFunction, roles: Sequence[iam.IRole]) -> bool:
+    return function.role is not None and function.role.node.path in {role.node.path for role in roles}

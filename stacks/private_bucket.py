@@ -44,8 +44,8 @@ class PrivateBucket(s3.Bucket):
                 *lifecycle_rules,
             ],
             # Staging, too, which nothing outlives: CloudFormation deletes no bucket that holds anything, and a stack
-            # that is to be destroyed would fail half way.
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            # that is to be destroyed would fail half way. Only what a failed first deployment has made goes with it.
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix=None if access_logs is None else f"{kind}/",
         )

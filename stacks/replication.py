@@ -18,10 +18,10 @@ from stacks.private_bucket import bucket_name
 
 @dataclass(frozen=True, slots=True)
 class Replicated:
-    """What of a versioned bucket is copied: the objects below ``prefix``, all where it is empty."""
+    """What of a versioned bucket is copied: the objects whose keys begin with one of ``prefixes``."""
 
     bucket: s3.Bucket
-    prefix: str = ""
+    prefixes: tuple[str, ...] = ("",)
 
 
 class Replication(Construct):
@@ -44,7 +44,7 @@ class Replication(Construct):
         )
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("s3.amazonaws.com"))
         for each in replicated:
-            objects = each.bucket.arn_for_objects(f"{each.prefix}*")
+            objects = [each.bucket.arn_for_objects(f"{prefix}*") for prefix in each.prefixes]
             role.add_to_policy(
                 iam.PolicyStatement(
                     actions=["s3:GetReplicationConfiguration", "s3:ListBucket"], resources=[each.bucket.bucket_arn]
@@ -57,28 +57,30 @@ class Replication(Construct):
                         "s3:GetObjectVersionAcl",
                         "s3:GetObjectVersionTagging",
                     ],
-                    resources=[objects],
+                    resources=objects,
                 )
             )
-            acknowledge_wildcard(role, objects, because="What is published is copied, whatever its hash.")
+            for resource in objects:
+                acknowledge_wildcard(role, resource, because="What is published is copied, whatever its hash.")
         copies = f"{destination}/*"
         role.add_to_policy(iam.PolicyStatement(actions=["s3:ReplicateObject", "s3:ReplicateTags"], resources=[copies]))
         acknowledge_wildcard(role, copies, because="A copy has the key of what it was made from.")
         for each in replicated:
-            resource = cast("s3.CfnBucket", each.bucket.node.default_child)
-            resource.replication_configuration = s3.CfnBucket.ReplicationConfigurationProperty(
+            bucket = cast("s3.CfnBucket", each.bucket.node.default_child)
+            bucket.replication_configuration = s3.CfnBucket.ReplicationConfigurationProperty(
                 role=role.role_arn,
                 rules=[
                     s3.CfnBucket.ReplicationRuleProperty(
-                        id="Backup",
+                        id=f"Backup{number}",
                         status="Enabled",
-                        priority=1,
-                        filter=s3.CfnBucket.ReplicationRuleFilterProperty(prefix=each.prefix),
+                        priority=number,
+                        filter=s3.CfnBucket.ReplicationRuleFilterProperty(prefix=prefix),
                         # What is deleted here stays there: that is what the copy is for.
                         delete_marker_replication=s3.CfnBucket.DeleteMarkerReplicationProperty(status="Disabled"),
                         destination=s3.CfnBucket.ReplicationDestinationProperty(
                             bucket=destination, storage_class="INTELLIGENT_TIERING"
                         ),
                     )
+                    for number, prefix in enumerate(each.prefixes, start=1)
                 ],
             )

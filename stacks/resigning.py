@@ -8,11 +8,12 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from protocol.delivery import FUNCTION_TIMEOUT_SECONDS
-from protocol.keys import NARINFO_SUFFIX
+from protocol.keys import NARINFO_SUFFIX, PROVENANCE_PREFIX
 from protocol.settings import ResignSettings
 from stacks.cache_bucket import CacheBucket
 from stacks.nag import acknowledge_wildcard
@@ -43,33 +44,42 @@ class Resigning(Construct):
         *,
         stage: str,
         cache: CacheBucket,
+        ledger: s3.IBucket,
         secret: SigningSecret,
         code: lambda_.Code,
         settings: ResignSettings,
     ) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        function = self._function(cache=cache, secret=secret, code=code, settings=settings)
+        function = self._function(cache=cache, ledger=ledger, secret=secret, code=code, settings=settings)
         cache.narinfos.replaced_only_by(self.role)
         self.state_machine_arn = self._state_machine(f"assay-{stage}-resigning", cache, function).attr_arn
 
     def _function(
-        self, *, cache: CacheBucket, secret: SigningSecret, code: lambda_.Code, settings: ResignSettings
+        self,
+        *,
+        cache: CacheBucket,
+        ledger: s3.IBucket,
+        secret: SigningSecret,
+        code: lambda_.Code,
+        settings: ResignSettings,
     ) -> lambda_.Function:
         log_group = logs.LogGroup(
             self, "Logs", retention=logs.RetentionDays.THREE_MONTHS, removal_policy=cdk.RemovalPolicy.DESTROY
         )
         narinfos, nars = (cache.arn_for_objects(keys) for keys in (f"*{NARINFO_SUFFIX}", "nar/*"))
+        provenance = ledger.arn_for_objects(f"{PROVENANCE_PREFIX}*")
         for sid, actions, resources in (
             ("ReadPublished", ["s3:GetObject"], [narinfos, nars]),
             ("AddSignatures", ["s3:PutObject"], [narinfos]),
+            ("ReadProvenance", ["s3:GetObject"], [provenance]),
             # Without it a missing key is answered with 403, and "gone" would look like trouble.
-            ("ListPublished", ["s3:ListBucket"], [cache.bucket_arn]),
+            ("ListPublished", ["s3:ListBucket"], [cache.bucket_arn, ledger.bucket_arn]),
             ("ReadSigningKey", ["secretsmanager:GetSecretValue"], [secret.arn_pattern]),
             ("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn]),
         ):
             self.role.add_to_policy(iam.PolicyStatement(sid=sid, actions=actions, resources=resources))
-        for resource in (narinfos, nars):
+        for resource in (narinfos, nars, provenance):
             acknowledge_wildcard(self.role, resource, because="Every published path is re-signed.")
         acknowledge_wildcard(
             self.role, "*", because="X-Ray's PutTraceSegments and PutTelemetryRecords take no resource."

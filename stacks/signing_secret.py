@@ -35,8 +35,9 @@ class SigningSecret(Construct):
             name=name,
             description="Nix secret key that signs Assay's cache: made by a function, read by functions",
         )
-        # Losing the key means that every client has to trust a new one.
-        self._secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        # Losing the key means that every client has to trust a new one. A first deployment that fails has made none,
+        # and its secret would have the name that the next one wants.
+        self._secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
 
     def rotate(self, function: lambda_.IFunction, *, days: int, after: IDependable) -> None:
         """Have ``function`` make a new key every so many days; ``after`` is what lets Secrets Manager call it."""
@@ -65,7 +66,7 @@ class SigningSecret(Construct):
         Writing it stays possible: a key can be imported. An administrator can still change this policy; that
         is a visible act, and reading would not be.
         """
-        secretsmanager.CfnResourcePolicy(
+        policy = secretsmanager.CfnResourcePolicy(
             self,
             "Policy",
             secret_id=self._secret.ref,
@@ -83,3 +84,6 @@ class SigningSecret(Construct):
                 ]
             ),
         )
+        # The key outlives the stack, and the stack that takes another secret: it stays closed. Then to everybody, for
+        # the roles are named by ARN, and are gone.
+        policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)

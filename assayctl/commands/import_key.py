@@ -6,8 +6,7 @@ import argparse
 
 from assayctl.deployment import Deployment
 from assayctl.key_function import KeyFunction
-from assayctl.keys import SigningSecret
-from protocol.outputs import Output
+from assayctl.keys import SigningSecret, announced
 
 _LARGEST = 4096
 
@@ -18,8 +17,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "import-key",
         help="sign with an existing key",
         description="Reads a secret key, as `nix-store --generate-binary-cache-key` writes it, from a file or standard"
-        " input (-). It signs from now on; the one before signs beside it until the overlap ends. Destroy the"
-        " file afterwards.",
+        " input (-). It signs from now on; the one before signs beside it until the overlap ends. Refused while the"
+        " overlap of a rotation lasts, and where readers know another key by its name. Destroy the file afterwards.",
     )
     parser.add_argument("file", type=argparse.FileType("r"), help="the secret key; - for standard input")
     return parser
@@ -29,8 +28,7 @@ def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     """Do it; raises PermanentError and TransientError."""
     with arguments.file as file:
         text = file.read(_LARGEST)
-    secret = SigningSecret(deployment.session.client("secretsmanager"), deployment.output(Output.SIGNING_SECRET_NAME))
-    public_key = secret.import_key(text)
+    public_key = SigningSecret(deployment).import_key(text, announced(deployment))
     KeyFunction(deployment).announce()
     print(f"It signs from now on. Readers trust it as\n{public_key}")
     return 0

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from assayctl.delivery import invalidate_everything
 from assayctl.deployment import Deployment
-from assayctl.errors import aws
+from assayctl.errors import aws, invalid
+from assayctl.keys import announced
 from protocol.outputs import Output
+from protocol.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -23,20 +27,24 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "re-sign",
         help="add the present key's signature to everything published",
         description="Starts the state machine that adds the present key's signature to each narinfo, and waits for its"
-        " end. It can be started again at any time. Plain, it signs what still bears a valid signature of a"
-        " trusted key. With --revoked it reads and proves every NAR again, and takes the named keys'"
-        " signatures away: after a leak.",
+        " end. It can be started again at any time. Plain, it signs what bears a valid signature of a key that the"
+        " secret still has. With --revoked, after a leak, it reads and proves again what bears a signature of that key,"
+        " takes that away, and has the CDN forget. With --reverify it proves and signs what no present key has signed:"
+        " after a new secret, or after years. What the ledger does not attest is not signed by either.",
     )
     parser.add_argument("--revoked", action="append", default=[], metavar="KEY-NAME", help="a key that leaked")
+    parser.add_argument("--reverify", action="store_true", help="prove again what no present key has signed")
     parser.add_argument("--no-wait", action="store_true", help="start it, and end")
     return parser
 
 
 def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     """Do it; raises PermanentError and TransientError."""
+    _check(arguments.revoked, announced(deployment))
+    is_thorough = bool(arguments.revoked) or arguments.reverify
+    mode = {"mode": "reverify", "revoked": arguments.revoked} if is_thorough else {"mode": "add"}
     states: SFNClient = deployment.session.client("stepfunctions")
     machine = deployment.output(Output.RESIGNING_STATE_MACHINE)
-    mode = {"mode": "reverify", "revoked": arguments.revoked} if arguments.revoked else {"mode": "add"}
     with aws("Re-signing cannot be started"):
         execution = states.start_execution(stateMachineArn=machine, input=json.dumps(mode))["executionArn"]
     print(execution)
@@ -46,6 +54,22 @@ def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
         with aws("Re-signing cannot be followed"):
             described = states.describe_execution(executionArn=execution)
         if described["status"] != "RUNNING":
-            print(f"{described['status'].lower()} {described.get('output') or described.get('cause') or ''}".rstrip())
-            return 0 if described["status"] == "SUCCEEDED" else 1
+            break
         time.sleep(_POLL_SECONDS)
+    if arguments.revoked:
+        # Also where some were left: what was re-signed is not to be served with the old signature for an hour.
+        invalidate_everything(deployment)
+    print(f"{described['status'].lower()} {described.get('output') or described.get('cause') or ''}".rstrip())
+    return 0 if described["status"] == "SUCCEEDED" else 1
+
+
+def _check(revoked: Sequence[str], public_keys: PublicKeys) -> None:
+    """Refuse what would read the whole cache for nothing: the function refuses a key in use, batch by batch."""
+    in_use = [key.public_key.name for key in public_keys.keys]
+    for name in revoked:
+        if name in in_use[:1]:
+            raise invalid(f"{name} is the key that signs.", "Rotate first: docs/runbooks/leaked-key.md.")
+        if name in in_use:
+            raise invalid(f"{name} is still in the secret.", f"Let it go first: `assayctl retire-key {name}`.")
+        if name not in (key.name for key in public_keys.past):
+            raise invalid(f"This cache never announced a key {name}.", "Is it spelt as in public-keys.json?")

@@ -7,6 +7,7 @@ import argparse
 from assayctl.commands.arguments import hash_part
 from assayctl.deployment import Deployment
 from assayctl.published import Published
+from assayctl.withdrawn import WithdrawnList
 from nixcache.store_path import NIX_STORE
 from protocol.outputs import Output
 
@@ -16,7 +17,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "restore",
         help="put withdrawn paths back",
-        description="Takes the newest withdrawal of each path back. Give references before what references them.",
+        description="Takes the newest withdrawal of each path back; ingest does not refuse it any more. Give references"
+        " before what references them.",
     )
     parser.add_argument("paths", nargs="+", type=hash_part, metavar="PATH", help="a store path, base name or hash part")
     return parser
@@ -24,9 +26,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     """Do it; raises PermanentError and TransientError."""
-    published = Published(deployment.session.client("s3"), deployment.output(Output.CACHE_BUCKET), NIX_STORE)
-    missing = [path for path in arguments.paths if not published.restore(path)]
-    for path in missing:
-        print(f"not withdrawn {path}")
-    print(f"{len(arguments.paths) - len(missing)} restored.")
-    return 1 if missing else 0
+    s3 = deployment.session.client("s3")
+    published = Published(s3, deployment.output(Output.CACHE_BUCKET), NIX_STORE)
+    withdrawn_list = WithdrawnList(s3, deployment.output(Output.LEDGER_BUCKET))
+    restored = 0
+    for path in arguments.paths:
+        deletion = published.deletion(path)
+        if deletion is None:
+            print(f"not withdrawn {path}")
+            continue
+        # The list first: after a crash in between, the same command ends it. The other way round it would find nothing
+        # to restore, and the next withdrawal would take the path out again for what the list says of it.
+        withdrawn_list.readmit(deletion.hash_part, deletion.nar_hash)
+        published.restore(deletion)
+        restored += 1
+    print(f"{restored} restored.")
+    return 0 if restored == len(arguments.paths) else 1

@@ -14,8 +14,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "rotate-key",
         help="have AWS make a new signing key",
         description="A key is made in AWS, seen by nobody, and signs from now on; the one before signs beside it until"
-        " the overlap ends, so that no reader has to act at once. Nothing published is touched: see `assayctl"
-        " re-sign`.",
+        " the overlap ends, so that no reader has to act at once, and until then no other key is made. Nothing"
+        " published is touched: see `assayctl re-sign`.",
     )
 
 

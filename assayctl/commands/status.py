@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from assayctl.deployment import Deployment
 from assayctl.errors import aws
-from assayctl.keys import SigningSecret
+from assayctl.keys import SigningSecret, announced
 from protocol.outputs import Output
+from protocol.public_keys import AnnouncedKey
+from protocol.signing_secret import CURRENT
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -29,16 +32,21 @@ def run(_: argparse.Namespace, deployment: Deployment) -> int:
     sqs: SQSClient = deployment.session.client("sqs")
     waiting = _messages(sqs, deployment.output(Output.INGEST_QUEUE_URL))
     dead = _messages(sqs, deployment.output(Output.DEAD_LETTER_QUEUE_URL))
-    name = deployment.output(Output.SIGNING_SECRET_NAME)
-    stages = SigningSecret(deployment.session.client("secretsmanager"), name).stages()
-    has_key = "AWSCURRENT" in stages
+    has_key = CURRENT in SigningSecret(deployment).stages()
     print(f"submissions in the queue  {waiting}")
     print(f"dead letters              {dead}{' (assayctl dead-letters)' if dead else ''}")
-    print(f"signing key               {'there' if has_key else 'missing: assayctl rotate-key'}")
-    print(
-        f"previous key              {'signs beside it until the overlap ends' if 'AWSPREVIOUS' in stages else 'none'}"
-    )
+    print(f"signing key               {'there' if has_key else 'missing: assayctl announce-keys'}")
+    for key in announced(deployment).keys:
+        print(f"  {key.public_key.name}: {_use(key)}")
     return 1 if dead or not has_key else 0
+
+
+def _use(key: AnnouncedKey) -> str:
+    if key.until is None:
+        return f"signs since {key.since:%Y-%m-%d %H:%M}"
+    if datetime.now(UTC) < key.until:
+        return f"signs beside it until {key.until:%Y-%m-%d %H:%M}"
+    return f"signs nothing since {key.until:%Y-%m-%d %H:%M}, still announced"
 
 
 def _messages(sqs: SQSClient, url: str) -> int:

@@ -71,6 +71,8 @@ class Judge:
             upstream = self._upstreams.find(claim.narinfo.store_path)
             if upstream is not None:
                 return compare_upstream(claim, upstream)
+        # Before it can wait, or vote: whoever woke it, or agreed with it, would bring back what was taken out.
+        self._publisher.refuse_withdrawn(claim)
         waiting = self._waiting_room.enter(claim, turn, record)
         if waiting is not None:
             return Outcome(waiting)

@@ -58,22 +58,17 @@ class Notary:
             attested[0], signatures=tuple(signature for each in attested for signature in each.signatures)
         )
 
-        def is_of_another(kept: bytes) -> bool:
-            """The path was published before, and taken down, or nobody of ours wrote it: it is not about this."""
-            try:
-                result = provenance.publication(kept, publication.narinfo.store_path)
-            except TransientError:
-                return True
-            return Submission(result.submission, result.version_id).digest != publication.submission_digest
-
-        return self._ledger.put_provenance(hash_part, envelope.to_json(), replaces=is_of_another)
+        return self._ledger.put_provenance(
+            hash_part, envelope.to_json(), replaces=lambda kept: not _is_about(kept, publication)
+        )
 
     def make_up(self, submission: Submission, publication: PublishedNarInfo) -> None:
         """Write the provenance that a crash left out, if ``submission`` was published, in this or an older version.
 
         A wake-up that comes again names no version, and the builder may have replaced what it published before.
         """
-        if self._ledger.provenance(submission.hash_part) is not None:
+        kept = self._ledger.provenance(submission.hash_part)
+        if kept is not None and _is_about(kept, publication):
             return
         for version_id in (submission.version_id, *self._staging.versions(submission.key)):
             version = replace(submission, version_id=version_id)
@@ -89,9 +84,21 @@ class Notary:
         if publication.submission_digest is None:
             return None  # the operator put it there
         envelope = self._ledger.provenance(claim.hash_part)
-        if envelope is None:
+        if envelope is None or not _is_about(envelope, publication):
             if publication.stored_at is not None and self._now() - publication.stored_at > MESSAGE_RETENTION:
                 return None  # nobody will write it any more
             # Its publisher is about to write it, or has crashed and will come again.
             raise TransientError(f"Nobody knows yet who published {claim.hash_part}.", remedy="It is tried again.")
         return provenance.publication(envelope, publication.narinfo.store_path)
+
+
+def _is_about(kept: bytes, publication: PublishedNarInfo) -> bool:
+    """Tell whether the provenance ``kept`` is of ``publication``.
+
+    It is not where the path was published before, and withdrawn, or where nobody of ours wrote it.
+    """
+    try:
+        result = provenance.publication(kept, publication.narinfo.store_path)
+    except TransientError:
+        return False
+    return Submission(result.submission, result.version_id).digest == publication.submission_digest

@@ -16,6 +16,7 @@ from nixcache.store_path import HashPart, StorePath
 from protocol.keys import NarFile, ResultKey, StagingNarInfoKey, StagingNarKey, WaitingKey
 from protocol.results import Result
 from protocol.verdicts import PublicationWarning, Verdict
+from protocol.withdrawn import Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,13 @@ class SigningKeys(Protocol):
 
         No two have one name.
         """
+
+
+class Withdrawals(Protocol):
+    """Where the list of what an operator took out of the cache comes from."""
+
+    def current(self) -> Withdrawn:
+        """Return the list, which may be as old as :data:`protocol.withdrawn.KEPT_SECONDS`."""
 
 
 class Upstreams(Protocol):

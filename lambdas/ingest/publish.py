@@ -10,6 +10,7 @@ from lambdas.ingest.kept_signatures import kept_signatures
 from lambdas.ingest.outcome import Outcome, committed, compare
 from lambdas.ingest.ports import Cache, Ledger, PinnedNar, PublishedNarInfo, SigningKeys
 from lambdas.ingest.quorum import Agreement
+from lambdas.ingest.withdrawal import WithdrawalGuard
 from nixcache.errors import Code, PermanentError, TransientError
 from nixcache.narinfo import MAX_NARINFO_SIZE
 from nixcache.signature import PublicKey
@@ -22,13 +23,26 @@ class Publisher:
     """Writes to the cache. All that it writes comes from verified values; no text of a builder's does (I5)."""
 
     def __init__(
-        self, cache: Cache, ledger: Ledger, signing_keys: SigningKeys, upstream_keys: Collection[PublicKey]
+        self,
+        cache: Cache,
+        ledger: Ledger,
+        signing_keys: SigningKeys,
+        upstream_keys: Collection[PublicKey],
+        withdrawal_guard: WithdrawalGuard,
     ) -> None:
-        """Sign with what ``signing_keys`` gives, keep signatures under ``upstream_keys``; write to ``cache``."""
+        """Sign with what ``signing_keys`` gives, keep signatures under ``upstream_keys``; write to ``cache``.
+
+        What ``withdrawal_guard`` refuses is not written.
+        """
         self._cache = cache
         self._ledger = ledger
         self._signing_keys = signing_keys
         self._upstream_keys = upstream_keys
+        self._withdrawal_guard = withdrawal_guard
+
+    def refuse_withdrawn(self, claim: Claim) -> None:
+        """Raise :class:`PermanentError` (``withdrawn``) for what :meth:`publish` would refuse at its end."""
+        self._withdrawal_guard.refuse(claim.narinfo.store_path, claim.narinfo.nar_hash)
 
     def publish(
         self,
@@ -40,7 +54,7 @@ class Publisher:
     ) -> Outcome:
         """Make ``verified`` visible, unless somebody else was faster; ``nar`` is what it was read from (I2).
 
-        Raises :class:`PermanentError` (``nar-missing``) when that version was deleted meanwhile.
+        Raises :class:`PermanentError`: ``nar-missing`` when that version was deleted meanwhile, ``withdrawn``.
         """
         ours = tuple(key.sign(verified) for key in self._signing_keys.signing())
         our_names = {signature.key_name for signature in ours}
@@ -56,6 +70,8 @@ class Publisher:
         file = NarFile.of(verified.file_hash, verified.compression)
         if not self._cache.copy_nar(nar, file):
             raise nar_missing(nar.key.file)
+        # As late as it can be: what is asked before the copy may be minutes old at the commit.
+        self._withdrawal_guard.last_look(verified.store_path, verified.nar_hash, verified.references)
         is_listed = verified.listing is not None
         publication = PublishedNarInfo(narinfo, claim.submission.digest, is_listed, warnings)
         if self._cache.commit(publication):

@@ -23,7 +23,7 @@ from protocol.verdicts import ServiceCode, Waiting
 REMEMBERED_ANNOUNCEMENTS: Final = 65_536
 """Announcements that a container need not make again; memory is bounded (I7)."""
 REMEMBERED: Final = timedelta(minutes=5)
-"""For how long: whoever takes a path down, and its provenance, can rely on nobody taking it as announced by then."""
+"""For how long: where somebody deletes an announcement, or the provenance in its place, it is made anew after that."""
 
 
 class WaitingRoom:

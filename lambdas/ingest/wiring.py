@@ -14,6 +14,7 @@ from lambdas.ingest.adapters.signing_keys import SecretsManagerKeys
 from lambdas.ingest.adapters.staging import S3Staging
 from lambdas.ingest.adapters.telemetry import CloudWatch
 from lambdas.ingest.adapters.upstreams import HttpUpstreams
+from lambdas.ingest.adapters.withdrawals import LedgerWithdrawals
 from lambdas.ingest.closure import Closure
 from lambdas.ingest.delivery import Delivery
 from lambdas.ingest.gate import Gate
@@ -27,6 +28,7 @@ from lambdas.ingest.results_book import ResultsBook
 from lambdas.ingest.teller import Teller
 from lambdas.ingest.use_case import Ingest
 from lambdas.ingest.waiting import WaitingRoom
+from lambdas.ingest.withdrawal import WithdrawalGuard
 from nixcache.verify import Limits
 from protocol.policy import SubmissionPolicy
 from protocol.settings import IngestSettings
@@ -52,6 +54,7 @@ def build_delivery(
         clients.secrets, settings.signing_secret_id, overlap=timedelta(days=settings.key_overlap_days), now=now
     )
     lookup = Lookup(cache, upstreams)
+    withdrawal_guard = WithdrawalGuard(LedgerWithdrawals(clients.s3, settings.ledger_bucket), lookup)
     max_waiting = timedelta(seconds=settings.max_waiting_seconds)
     waiting_room = WaitingRoom(Gate(lookup), ledger, queue, max_waiting=max_waiting, now=now)
     results = ResultsBook(ledger, staging)
@@ -63,7 +66,7 @@ def build_delivery(
         waiting_room=waiting_room,
         reference_judge=ReferenceJudge(settings.references, Closure(lookup)),
         quorum=quorum,
-        publisher=Publisher(cache, ledger, signing_keys, upstream_keys),
+        publisher=Publisher(cache, ledger, signing_keys, upstream_keys, withdrawal_guard),
         policy=policy,
         limits=Limits(max_nar_size=settings.max_nar_size, max_expansion=settings.max_expansion),
         telemetry=telemetry,

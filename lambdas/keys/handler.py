@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
 import botocore.session
@@ -14,8 +13,8 @@ from botocore.config import Config
 
 from lambdas.context import Context
 from lambdas.emf import EventLog
-from lambdas.keys.announcement import announce
-from lambdas.keys.rotation import Rotation, Step
+from lambdas.keys.announcement import Announcements
+from lambdas.keys.rotation import KeyCode, Rotation, Step
 from lambdas.keys.secret import SigningSecret
 from nixcache.errors import PermanentError
 from protocol.settings import KeySettings
@@ -25,13 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SERVICE: Final = "keys"
+_VERSION_ID_LENGTHS: Final = (32, 64)
 _CONFIG: Final = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
-
-
-class KeyCode(StrEnum):
-    """What can be wrong with an event."""
-
-    EVENT_MALFORMED = "event-malformed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +46,29 @@ class Clients:
         )
 
 
-def handle(event: Mapping[str, object], settings: KeySettings, clients: Clients, log: EventLog) -> tuple[str, ...]:
+def handle(
+    event: Mapping[str, object], settings: KeySettings, clients: Clients, log: EventLog, now: datetime
+) -> tuple[str, ...]:
     """Do what ``event`` asks for, and announce the keys; returns their names.
 
-    Raises :class:`TransientError`, and :class:`PermanentError` for an event that is none of ours.
+    Raises :class:`TransientError`, and :class:`PermanentError` for an event that is none of ours, or for a rotation
+    that would break a promise (``overlap-not-over``).
     """
     secret = SigningSecret(clients.secrets, settings.signing_secret_id)
-    rotation = Rotation(secret, settings.key_name)
+    overlap = timedelta(days=settings.key_overlap_days)
+    announcements = Announcements(clients.s3, settings.cache_bucket)
+    known = [key.name for key in announcements.last().public_keys.known]
+    rotation = Rotation(secret, settings.key_name, overlap=overlap, known=known, now=now)
     match event:
         case {"Step": str(step), "ClientRequestToken": str(version_id)}:
             rotation.take(_step(step), version_id)
         case {"rotate": str(version_id)}:
-            rotation.rotate(version_id)
+            rotation.rotate(_version_id(version_id))
         case _:
             # EventBridge's: a deployment is done, or a day is over.
             rotation.ensure_first()
             rotation.forget_what_is_over()
-    names = announce(clients.s3, settings.cache_bucket, secret, timedelta(days=settings.key_overlap_days))
+    names = announcements.announce(secret, overlap)
     log.write("keys announced", {"keys": list(names)})
     return names
 
@@ -77,7 +77,18 @@ def handler(event: Mapping[str, object], _: Context) -> dict[str, list[str]]:
     """See :func:`handle`; whatever fails is an invocation error, which its caller repeats."""
     settings = KeySettings.from_environment(os.environ)
     log = EventLog(service=SERVICE, stage=settings.stage)
-    return {"keys": list(handle(event, settings, Clients.connect(), log))}
+    return {"keys": list(handle(event, settings, Clients.connect(), log, datetime.now(UTC)))}
+
+
+def _version_id(text: str) -> str:
+    if not _VERSION_ID_LENGTHS[0] <= len(text) <= _VERSION_ID_LENGTHS[1]:
+        raise PermanentError(
+            KeyCode.EVENT_MALFORMED,
+            f"{text[:80]!r} is no version's id.",
+            remedy="Give a UUID: Secrets Manager takes 32 to 64 characters.",
+            field="rotate",
+        )
+    return text
 
 
 def _step(text: str) -> Step:

@@ -17,6 +17,7 @@ from lambdas.resign.key_ring import KeyRing
 from lambdas.resign.narinfos import S3NarInfos
 from lambdas.resign.request import Request
 from lambdas.resign.resigner import Ending, Outcome, Resigner
+from lambdas.resign.vouching import LedgerProvenance
 from nixcache.errors import TransientError
 from protocol.keys import CacheNarInfoKey
 from protocol.settings import ResignSettings
@@ -95,7 +96,8 @@ def handle(
     ring = KeyRing.read(SigningSecret(clients.secrets, settings.signing_secret_id))
     ring.check(request)
     narinfos = S3NarInfos(clients.s3, settings.cache_bucket)
-    counts = Batch(Resigner(narinfos, ring, request, settings.store_dir, turn), log).run(request.keys)
+    provenance = LedgerProvenance(clients.s3, settings.ledger_bucket)
+    counts = Batch(Resigner(narinfos, provenance, ring, request, settings.store_dir, turn), log).run(request.keys)
     return {"notSigned": counts[Outcome.NOT_SIGNED]} if counts[Outcome.NOT_SIGNED] else {}
 
 

@@ -24,7 +24,7 @@ class Mode(StrEnum):
     ADD = "add"
     """One of a key that is still trusted is there."""
     REVERIFY = "reverify"
-    """The published bytes are read and proven again."""
+    """The ledger says that ingest has published it, and the published bytes are read and proven again."""
 
 
 @dataclass(frozen=True, slots=True)

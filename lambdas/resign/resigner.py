@@ -12,6 +12,7 @@ from lambdas.ingest.deadline import Turn
 from lambdas.resign.key_ring import KeyRing
 from lambdas.resign.narinfos import S3NarInfos, Stored
 from lambdas.resign.request import Mode, Request
+from lambdas.resign.vouching import LedgerProvenance
 from nixcache.countersign import countersignable
 from nixcache.errors import PermanentError, TransientError
 from nixcache.narinfo import MAX_NARINFO_SIZE, MAX_SIGNATURES, NarInfo
@@ -44,6 +45,8 @@ class Reason(StrEnum):
     """No signature by a key that is still trusted."""
     WRONG_KEY = "wrong-key"
     """It is about another store path than the key that it lies under."""
+    NO_PROVENANCE = "no-provenance"
+    """The ledger does not say that ingest published it: its bytes may be consistent, but nobody vouches for them."""
     NAR_MISSING = "nar-missing"
     DIFFERENT = "different"
     """The bytes prove something else than it says."""
@@ -74,6 +77,7 @@ class Resigner:
     def __init__(
         self,
         narinfos: S3NarInfos,
+        provenance: LedgerProvenance,
         ring: KeyRing,
         request: Request,
         store_dir: StoreDir,
@@ -81,6 +85,7 @@ class Resigner:
     ) -> None:
         """Sign with ``ring``'s key what ``request`` asks for, in the ``turn`` that the invocation has."""
         self._narinfos = narinfos
+        self._provenance = provenance
         self._ring = ring
         self._request = request
         self._store_dir = store_dir
@@ -140,6 +145,9 @@ class Resigner:
                 return self._ring.current.countersign(vouched)
         if self._request.mode is Mode.ADD:
             raise _LeftAloneError(Reason.UNTRUSTED, "No signature of a key that is still trusted holds.")
+        # A proof of bytes is none of where they come from: anybody can make a path that is consistent in itself.
+        if not self._provenance.attests(narinfo):
+            raise _LeftAloneError(Reason.NO_PROVENANCE, "The ledger does not say that it was published as it is.")
         with self._reading:
             return self._verify(narinfo, self._turn.verification())
 

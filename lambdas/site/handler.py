@@ -12,13 +12,13 @@ from botocore.config import Config
 
 from lambdas.context import Context
 from lambdas.emf import EventLog
-from lambdas.site.announced import MAX_PUBLIC_KEYS_SIZE, read_public_keys
 from lambdas.site.bucket import SiteBucket
 from lambdas.site.counts import CloudWatchCounts
 from lambdas.site.page import Cache, render
 from lambdas.site.status import MAX_STATUS_SIZE, Status, read_status
 from nixcache.errors import TransientError
 from protocol.keys import PUBLIC_KEYS_JSON_KEY, STATUS_KEY
+from protocol.public_keys import MAX_PUBLIC_KEYS_SIZE, PublicKeys
 from protocol.settings import SiteSettings
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def write_site(settings: SiteSettings, clients: Clients, log: EventLog, now: dat
     bucket = SiteBucket(clients.s3, settings.cache_bucket)
     bucket.ensure_cache_info(settings.store_dir)
     announced = bucket.read(PUBLIC_KEYS_JSON_KEY, limit=MAX_PUBLIC_KEYS_SIZE)
-    keys = () if announced is None else read_public_keys(announced)
+    keys = () if announced is None else PublicKeys.from_json(announced).keys
     status, trouble = _count(settings, clients, bucket, now)
     bucket.put_status(status.to_json())
     bucket.put_page(render(Cache(settings.cache_url, is_private=settings.is_private), keys, status))

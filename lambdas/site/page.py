@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from lambdas.site.announced import AnnouncedKey
 from lambdas.site.markup import Markup, fill, join
 from lambdas.site.status import Status, timestamp
+from protocol.public_keys import AnnouncedKey
 
 _HERE: Final = Path(__file__).parent
 _PAGE: Final = (_HERE / "page.html").read_text(encoding="utf-8")

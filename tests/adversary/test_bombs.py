@@ -100,7 +100,7 @@ def test_references_that_nobody_has_cost_a_bounded_number_of_look_ups(target: Ta
     for round_ in range(1, 4):
         target.attack(greedy)
         assert target.result(greedy.path, MALLORY).verdict.kind is Kind.WAITING
-        assert len(target.requests) <= round_ * (NAMED_AT_MOST + 8)
+        assert len(target.requests) <= round_ * (NAMED_AT_MOST + 9)
     first = missing[0].hash_part
     assert target.ledger.keys("waiting/") == [str(WaitingKey(first, MALLORY, greedy.path.hash_part))]
     assert target.ledger.keys("provenance/") == [str(ProvenanceKey(first))]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
 import boto3
 import pytest
 
-from assayctl import dead_letters
+from assayctl import dead_letters, key_function
 from assayctl.cli import main
 from lambdas.emf import EventLog
 from lambdas.keys.handler import Clients, handle
-from local.aws import UNCHECKED, MotoServer
+from local.aws import UNCHECKED, Aws
 from nixcache.errors import AssayError
 from protocol.keys import BuilderName
 from protocol.outputs import Output, describe_role, stack_name
@@ -51,9 +52,8 @@ Run = Callable[..., Ended]
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[dict[str, str]]:
-    with MotoServer() as server:
-        yield server.aws.environment(UNCHECKED)
+def moto(aws: Aws) -> dict[str, str]:
+    return aws.environment(UNCHECKED)
 
 
 class _Session(boto3.Session):
@@ -82,9 +82,11 @@ class _Functions:
         )
         clients = Clients(self.session.client("s3"), self.session.client("secretsmanager"))
         try:
-            names = handle(json.loads(Payload), settings, clients, EventLog(service="keys", stage=stage))
+            log = EventLog(service="keys", stage=stage)
+            names = handle(json.loads(Payload), settings, clients, log, datetime.now(UTC))
         except AssayError as error:
-            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(str(error).encode())}
+            report = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(report).encode())}
         return {"Payload": io.BytesIO(json.dumps({"keys": names}).encode())}
 
 
@@ -97,6 +99,7 @@ def session() -> boto3.Session:
 def stage(moto: dict[str, str], session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Stage:
     # moto has one server, and no other to ask.
     monkeypatch.setattr(dead_letters, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(key_function, "_PAUSE_SECONDS", 0)
     for variable in os.environ:
         if variable.startswith("AWS_"):
             monkeypatch.delenv(variable)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from protocol import wake
 from protocol.keys import StagingNarInfoKey
 from protocol.outputs import Output
@@ -73,3 +75,49 @@ def test_nothing_is_moved_without_a_name(stage: Stage, run: Run) -> None:
     assert run("dead-letters", "redrive").code == 2
     assert run("dead-letters", "discard").code == 2
     assert _bodies(stage, Output.DEAD_LETTER_QUEUE_URL) == ["one"]
+
+
+@pytest.fixture
+def few(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the messages of a stage that has more than one run looks at."""
+    for module in ("assayctl.dead_letters", "assayctl.commands.dead_letters"):
+        monkeypatch.setattr(f"{module}.AT_MOST", 10)
+    bodies = [f"message {number}" for number in range(15)]
+    _send(stage, *bodies)
+    return bodies
+
+
+def _visible(stage: Stage, output: Output) -> int:
+    attributes = stage.session.client("sqs").get_queue_attributes(
+        QueueUrl=stage[output], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def test_a_run_looks_at_so_many_and_says_that_there_are_more(stage: Stage, run: Run, few: list[str]) -> None:
+    """What was looked at is hidden from nobody afterwards, a redrive least of all."""
+    ended = run("dead-letters")
+    assert (ended.code, len(ended.out.splitlines())) == (1, 10 + 1)
+    assert ended.out.splitlines()[-1].startswith("and some 5 more")
+    assert _visible(stage, Output.DEAD_LETTER_QUEUE_URL) == len(few)
+
+
+def test_a_redrive_of_more_than_a_run_takes_is_run_again(stage: Stage, run: Run, few: list[str]) -> None:
+    ended = run("dead-letters", "redrive", "--all")
+    assert (ended.code, "some 5 more" in ended.out) == (1, True)
+    assert _visible(stage, Output.INGEST_QUEUE_URL) == 10
+    ended = run("dead-letters", "redrive", "--all")
+    assert (ended.code, "more" in ended.out) == (0, False)
+    assert _visible(stage, Output.INGEST_QUEUE_URL) == len(few)
+
+
+def test_an_id_that_was_not_seen_is_not_said_to_be_absent(run: Run, few: list[str]) -> None:
+    ended = run("dead-letters", "discard", few[0])
+    assert (ended.code, ended.out.splitlines()[0]) == (1, f"not among the first 10 {few[0]}")
+
+
+def test_whoever_breaks_off_hides_nothing(stage: Stage, run: Run, few: list[str]) -> None:
+    """I6: what was sent before the error is gone from here, and the rest is there at once."""
+    stage.session.client("sqs").delete_queue(QueueUrl=stage[Output.INGEST_QUEUE_URL])
+    assert run("dead-letters", "redrive", "--all").code == 4
+    assert _visible(stage, Output.DEAD_LETTER_QUEUE_URL) == len(few)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+from botocore.config import Config
 
 from local.aws import ACCOUNT, PROJECT_ROOT, REGION
 from protocol.outputs import stack_name
@@ -66,7 +67,7 @@ class Cloud:
         }
         return variables | ({"AWS_SESSION_TOKEN": credentials.session_token} if credentials.session_token else {})
 
-    def client(self, service: Any, credentials: Credentials = ADMINISTRATOR) -> Any:  # noqa: ANN401  whatever boto3 makes
+    def client(self, service: Any, credentials: Credentials = ADMINISTRATOR, config: Config | None = None) -> Any:  # noqa: ANN401  whatever boto3 makes
         """Return a client."""
         return boto3.client(
             service,
@@ -76,6 +77,7 @@ class Cloud:
             aws_secret_access_key=credentials.secret_access_key,
             aws_session_token=credentials.session_token,
             verify=str(self.certificate),
+            config=config,
         )
 
     def assume(self, role_arn: str) -> Credentials:
@@ -84,21 +86,21 @@ class Cloud:
         return Credentials(said["AccessKeyId"], said["SecretAccessKey"], said["SessionToken"])
 
     def configure(self, text: str) -> None:
-        """Write the stage's configuration."""
+        """Write the stage's configuration, and synthesise it."""
         config = self.directory / "config"
         config.mkdir(exist_ok=True)
         (config / f"{STAGE}.yaml").write_text(text)
         for file in ("app.py", "cdk.json"):
             shutil.copy(PROJECT_ROOT / file, self.directory)
+        shutil.rmtree(self.directory / "cdk.out", ignore_errors=True)
+        self._cdk("synth", "--quiet", "--app", f"{sys.executable} app.py", "-c", f"stage={STAGE}")
 
     def bootstrap(self) -> None:
         """Do what an operator does once in an account."""
-        self._synthesise()
         self._cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", "cdk.out")
 
     def deploy(self) -> Mapping[str, str]:
-        """Synthesise and deploy; returns the stack's outputs."""
-        self._synthesise()
+        """Deploy what was configured; returns the stack's outputs."""
         self.left_out = fit(self.directory / "cdk.out", STACK, store_dir=self.store_dir)
         self._cdk("deploy", "--app", "cdk.out", "--require-approval", "never", "--outputs-file", "outputs.json")
         outputs: Mapping[str, str] = json.loads((self.directory / "outputs.json").read_text())[STACK]
@@ -107,10 +109,6 @@ class Cloud:
     def destroy(self) -> None:
         """Take the stack away."""
         self._cdk("destroy", "--app", "cdk.out", "--force")
-
-    def _synthesise(self) -> None:
-        shutil.rmtree(self.directory / "cdk.out", ignore_errors=True)
-        self._cdk("synth", "--quiet", "--app", f"{sys.executable} app.py", "-c", f"stage={STAGE}")
 
     def _cdk(self, command: str, *arguments: str) -> None:
         started = time.monotonic()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from nixcache.store_path import StorePath
 from tests.contract import emulators
 from tests.deployment.certificate import write_certificate
 from tests.deployment.cloud import Cloud
@@ -15,7 +16,7 @@ from tests.hook.nix import Nix
 
 CONFIG = """\
 builders:
-  ci-1:
+  ci:
     iamPrincipal: this-account
   ci-2:
     iamPrincipal: this-account
@@ -26,11 +27,16 @@ quorum: []
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """The account, the stack's outputs, and the machine that builds."""
+    """The account, the stack's outputs, the machine that builds, and what it has published so far, by name.
+
+    ``figures`` are lines for the end of the run.
+    """
 
     cloud: Cloud
     outputs: Mapping[str, str]
     nix: Nix
+    paths: dict[str, StorePath] = field(default_factory=dict)
+    figures: list[str] = field(default_factory=list)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,5 +67,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         cloud = Cloud(aws.endpoint, certificate, app, nix.store_dir.path)
         cloud.configure(CONFIG)
         cloud.bootstrap()
-        yield Deployed(cloud, cloud.deploy(), nix)
-        print({command: round(seconds, 1) for command, seconds in cloud.seconds.items()}, cloud.left_out)  # noqa: T201
+        story = Deployed(cloud, cloud.deploy(), nix)
+        yield story
+        seconds = ", ".join(f"{command} {seconds:.1f}" for command, seconds in cloud.seconds.items())
+        print("", *story.figures, f"seconds: {seconds}", f"left out: {', '.join(cloud.left_out)}", sep="\n")  # noqa: T201

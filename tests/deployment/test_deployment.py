@@ -2,75 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws import PROJECT_ROOT
 from local.cache_server import CacheServer
-from nixcache.narinfo import NarInfo
 from nixcache.signature import PublicKey
-from nixcache.store_path import StorePath
 from protocol import wake
-from protocol.keys import BuilderName, CacheNarInfoKey, StagingNarInfoKey
-from protocol.outputs import Output, describe_role
-from tests.deployment.cloud import STACK, STAGE
+from protocol.keys import BuilderName, StagingNarInfoKey
+from protocol.outputs import Output
+from tests.deployment.builders import assay, build, published, push, session, upload
+from tests.deployment.calls import UNASKED_ACTIONS, UNASKED_CONDITIONS
+from tests.deployment.cloud import STAGE, Credentials
 from tests.deployment.conftest import CONFIG, Deployed
-from tests.hook.nix import Nix, derivation
+from tests.deployment.gaps import Gap, gap
+from tests.deployment.operators import assayctl, cache_keys, public_keys, restart_functions
+from tests.deployment.readers import assert_installs, assert_refuses
+from tests.deployment.wire import Roles, Wire, every_pair, unasked
 
 _SECONDS = 60.0
-
-
-def _role(deployed: Deployed, builder: str) -> str:
-    stacks = deployed.cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-    [arn] = [
-        output["OutputValue"]
-        for output in stacks[0]["Outputs"]
-        if output.get("Description") == describe_role(BuilderName(builder))
-    ]
-    return str(arn)
-
-
-def _run(
-    deployed: Deployed, module: str, *arguments: str, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT_ROOT), **deployed.nix.environment, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-
-
-def _assay(deployed: Deployed, builder: str, cache_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the builder's command line with its own role's session, and nothing else."""
-    outputs = deployed.outputs
-    return _run(
-        deployed,
-        "hook",
-        *arguments,
-        environment={
-            **deployed.cloud.environment(deployed.cloud.assume(_role(deployed, builder))),
-            "ASSAY_CONFIG": "",
-            "ASSAY_BUILDER": builder,
-            "ASSAY_STAGING_BUCKET": outputs[Output.STAGING_BUCKET],
-            "ASSAY_LEDGER_BUCKET": outputs[Output.LEDGER_BUCKET],
-            "ASSAY_CACHE_URL": cache_url,
-            "ASSAY_STATE_DIR": str(deployed.nix.directory / f"assay-{builder}"),
-        },
-    )
-
-
-def _assayctl(deployed: Deployed, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return _run(deployed, "assayctl", "--stage", STAGE, *arguments, environment=deployed.cloud.environment())
 
 
 def _wait_for(what: Callable[[], bool]) -> None:
@@ -80,161 +34,156 @@ def _wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def _build(deployed: Deployed, builder: str, cache_url: str, name: str) -> StorePath:
-    hook = deployed.nix.directory / f"hook-{builder}"
-    written = _assay(deployed, builder, cache_url, "hook-script", "--output", str(hook))
-    assert written.returncode == 0, written.stderr
-    low = derivation(f"{name}-low", "echo low > $out")
-    [path] = deployed.nix.build(derivation(name, f"echo ${{{low}}} > $out"), hook=hook)
-    return path
-
-
-def _upload(deployed: Deployed, builder: str, name: str) -> tuple[StorePath, NarInfo]:
-    """Build, upload with the builder's own role, and return what the deployed functions published."""
-    s3 = deployed.cloud.client("s3")
-    with CacheServer(s3, deployed.outputs[Output.CACHE_BUCKET]) as cache:
-        path = _build(deployed, builder, cache.url, name)
-        ended = _assay(deployed, builder, cache.url, "upload", "--once", "--timeout", "120")
-        assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
-    return path, _published(deployed, path)
-
-
-def _published(deployed: Deployed, path: StorePath) -> NarInfo:
-    body = (
-        deployed.cloud.client("s3")
-        .get_object(Bucket=deployed.outputs[Output.CACHE_BUCKET], Key=str(CacheNarInfoKey(path.hash_part)))["Body"]
-        .read()
-    )
-    return NarInfo.parse(body, deployed.nix.store_dir)
-
-
-def _public_keys(deployed: Deployed) -> list[str]:
-    body = (
-        deployed.cloud.client("s3")
-        .get_object(Bucket=deployed.outputs[Output.CACHE_BUCKET], Key="public-keys")["Body"]
-        .read()
-    )
-    lines: list[str] = body.decode().splitlines()
-    return lines
-
-
 def test_the_first_key_is_made_by_the_deployed_function(deployed: Deployed) -> None:
     """I8: in the account, with its own role, and seen by nobody."""
-    ended = _assayctl(deployed, "announce-keys")
+    ended = assayctl(deployed, "announce-keys")
     assert (ended.returncode, ended.stdout) == (0, f"assay-{STAGE}-1\n"), ended.stderr
-    [key] = _public_keys(deployed)
+    [key] = public_keys(deployed)
     assert key.startswith(f"assay-{STAGE}-1:")
 
 
 def test_what_a_builder_uploads_is_verified_signed_and_installed(deployed: Deployed, tmp_path: Path) -> None:
     """I1 and I4, with nothing of ours in between but what was deployed."""
-    path, narinfo = _upload(deployed, "ci-1", "first")
-    [key] = map(PublicKey.parse, _public_keys(deployed))
+    path, narinfo = upload(deployed, "ci", "first")
+    [key] = map(PublicKey.parse, public_keys(deployed))
     assert narinfo.is_signed_by(key)
-    reader = Nix(tmp_path / "reader")
-    with CacheServer(deployed.cloud.client("s3"), deployed.outputs[Output.CACHE_BUCKET]) as cache:
-        # Its store dir has to be the builder's: a store of its own, in front of which nothing else stands.
-        installed = subprocess.run(
-            ["nix-store", "--realise", deployed.nix.full(path)],
-            env={
-                "PATH": os.environ["PATH"],
-                **reader.environment,
-                "NIX_STORE_DIR": deployed.nix.store_dir.path,
-                "NIX_REMOTE": f"local?root={tmp_path / 'root'}",
-                "NIX_CONFIG": f"substituters = {cache.url}\ntrusted-public-keys = {key}\nrequire-sigs = true\n",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert installed.returncode == 0, installed.stderr
+    assert_installs(deployed, path, trusting=key, below=tmp_path)
+    deployed.paths["first"] = path
 
 
-@pytest.mark.parametrize("builder", ["ci-1", "ci-2"])
-def test_a_builder_is_refused_what_it_may_not_do(deployed: Deployed, builder: str) -> None:
-    """I8, over the wire, with the builder's own session."""
-    other = {"ci-1": "ci-2", "ci-2": "ci-1"}[builder]
-    session = deployed.cloud.assume(_role(deployed, builder))
-    staging, cache, ledger = (
-        deployed.outputs[output] for output in (Output.STAGING_BUCKET, Output.CACHE_BUCKET, Output.LEDGER_BUCKET)
-    )
-    s3, sqs, secrets = (deployed.cloud.client(service, session) for service in ("s3", "sqs", "secretsmanager"))
-    key = f"{'a' * 32}.narinfo"
-    refused: list[tuple[str, Callable[[], object]]] = [
-        ("write under another's prefix", lambda: s3.put_object(Bucket=staging, Key=f"{other}/{key}", Body=b"")),
-        (
-            "write under a prefix that begins like its own",
-            lambda: s3.put_object(Bucket=staging, Key=f"{builder}0/{key}"),
-        ),
-        ("write at the top of staging", lambda: s3.put_object(Bucket=staging, Key=key, Body=b"")),
-        ("read what it uploaded", lambda: s3.get_object(Bucket=staging, Key=f"{builder}/{key}")),
-        ("read what another uploaded", lambda: s3.get_object(Bucket=staging, Key=f"{other}/{key}")),
-        ("delete what it uploaded", lambda: s3.delete_object(Bucket=staging, Key=f"{builder}/{key}")),
-        ("list staging", lambda: s3.list_objects_v2(Bucket=staging)),
-        ("list its own prefix", lambda: s3.list_objects_v2(Bucket=staging, Prefix=f"{builder}/")),
-        ("write a narinfo into the cache", lambda: s3.put_object(Bucket=cache, Key=key, Body=b"", IfNoneMatch="*")),
-        ("write a NAR into the cache", lambda: s3.put_object(Bucket=cache, Key="nar/x.nar", Body=b"")),
-        ("write the page", lambda: s3.put_object(Bucket=cache, Key="index.html", Body=b"")),
-        ("write the keys", lambda: s3.put_object(Bucket=cache, Key="public-keys", Body=b"")),
-        ("read the cache bucket", lambda: s3.get_object(Bucket=cache, Key=key)),
-        ("list the cache", lambda: s3.list_objects_v2(Bucket=cache)),
-        ("read another's results", lambda: s3.get_object(Bucket=ledger, Key=f"results/{other}/{'a' * 32}.json")),
-        ("list another's results", lambda: s3.list_objects_v2(Bucket=ledger, Prefix=f"results/{other}/")),
-        ("read votes", lambda: s3.get_object(Bucket=ledger, Key=f"votes/{'a' * 32}/{builder}.json")),
-        ("read provenance", lambda: s3.get_object(Bucket=ledger, Key=f"provenance/{'a' * 32}.json")),
-        ("write its own verdict", lambda: s3.put_object(Bucket=ledger, Key=f"results/{builder}/x.json", Body=b"")),
-        ("read the key", lambda: secrets.get_secret_value(SecretId=deployed.outputs[Output.SIGNING_SECRET_NAME])),
-        (
-            "replace the key",
-            lambda: secrets.put_secret_value(SecretId=deployed.outputs[Output.SIGNING_SECRET_NAME], SecretString="x"),
-        ),
-        (
-            "send a message",
-            lambda: sqs.send_message(QueueUrl=deployed.outputs[Output.INGEST_QUEUE_URL], MessageBody="{}"),
-        ),
-        ("read messages", lambda: sqs.receive_message(QueueUrl=deployed.outputs[Output.INGEST_QUEUE_URL])),
-        ("read dead letters", lambda: sqs.receive_message(QueueUrl=deployed.outputs[Output.DEAD_LETTER_QUEUE_URL])),
-    ]
-    done = []
-    for what, attempt in refused:
-        try:
-            attempt()
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
-                done.append(f"{what}: {error}")
-        else:
-            done.append(what)
-    assert done == []
-    # And what it may do, it does: else all of it was refused for another reason.
-    s3.put_object(Bucket=staging, Key=f"{builder}/nar/{'0' * 52}.nar", Body=b"")
-
-
-def test_a_rotation_changes_who_signs_and_leaves_nobody_behind(deployed: Deployed) -> None:
-    ended = _assayctl(deployed, "rotate-key")
+def test_a_rotation_changes_who_signs_and_leaves_nobody_behind(deployed: Deployed, tmp_path: Path) -> None:
+    """What is published during the overlap installs for who trusts the old key alone, and the new one alone."""
+    ended = assayctl(deployed, "rotate-key")
     assert ended.returncode == 0, ended.stderr
-    new, old = map(PublicKey.parse, _public_keys(deployed))
+    new, old = map(PublicKey.parse, public_keys(deployed))
     assert (new.name, old.name) == (f"assay-{STAGE}-2", f"assay-{STAGE}-1")
-    _restart_functions(deployed)
-    _, narinfo = _upload(deployed, "ci-2", "second")
-    assert narinfo.is_signed_by(new)
-    assert narinfo.is_signed_by(old)
+    restart_functions(deployed)
+    path, narinfo = upload(deployed, "ci-2", "second")
+    assert {signature.key_name for signature in narinfo.signatures} == {new.name, old.name}
+    for key in (new, old):
+        assert_installs(deployed, path, trusting=key, below=tmp_path)
+    deployed.paths["second"] = path
+    assert_installs(deployed, deployed.paths["first"], trusting=old, below=tmp_path)
+    assert_refuses(deployed, deployed.paths["first"], trusting=new, below=tmp_path)
+
+
+def test_what_was_published_before_is_signed_anew(deployed: Deployed, tmp_path: Path) -> None:
+    """I3, by the deployed state machine: afterwards who trusts the new key alone installs it, and nothing is lost."""
+    new, old = map(PublicKey.parse, public_keys(deployed))
+    before = published(deployed, deployed.paths["first"])
+    ended = assayctl(deployed, "re-sign")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    after = published(deployed, deployed.paths["first"])
+    assert after.fingerprint() == before.fingerprint()
+    assert {signature.key_name for signature in after.signatures} == {new.name, old.name}
+    for key in (new, old):
+        assert_installs(deployed, deployed.paths["first"], trusting=key, below=tmp_path)
 
 
 def test_a_dead_letter_is_looked_at_and_redriven(deployed: Deployed) -> None:
     """I6: what ingest gave up is not lost, and an operator gives it back."""
     sqs = deployed.cloud.client("sqs")
-    path, _ = _upload(deployed, "ci-1", "third")
-    submission = StagingNarInfoKey(BuilderName("ci-1"), path.hash_part)
+    path, _ = upload(deployed, "ci", "third")
+    deployed.paths["third"] = path
+    submission = StagingNarInfoKey(BuilderName("ci"), path.hash_part)
     sqs.send_message(QueueUrl=deployed.outputs[Output.DEAD_LETTER_QUEUE_URL], MessageBody=wake.render(submission))
-    listed = _assayctl(deployed, "dead-letters")
+    listed = assayctl(deployed, "dead-letters")
     assert (listed.returncode, str(submission) in listed.stdout) == (1, True), listed.stderr
-    assert _assayctl(deployed, "dead-letters", "redrive", "--all").returncode == 0
-    assert _assayctl(deployed, "dead-letters").returncode == 0
-    _wait_for(lambda: "queue  0" in _assayctl(deployed, "status").stdout)
+    assert assayctl(deployed, "dead-letters", "redrive", "--all").returncode == 0
+    assert assayctl(deployed, "dead-letters").returncode == 0
+    _wait_for(lambda: "queue  0" in assayctl(deployed, "status").stdout)
+
+
+def test_what_is_withdrawn_is_gone_with_what_references_it_until_it_is_put_back(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    """I4: a reader is never offered what it cannot install; and no builder brings it back."""
+    key = PublicKey.parse(public_keys(deployed)[0])
+    path = deployed.paths["first"]
+    [low] = [one for one in published(deployed, path).references if one.name == "first-low"]
+    before = cache_keys(deployed)
+    asked = assayctl(deployed, "withdraw", str(low.hash_part))
+    assert (asked.returncode, cache_keys(deployed)) == (1, before), asked.stderr
+    assert path.base_name in asked.stdout
+    done = assayctl(deployed, "withdraw", str(low.hash_part), "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    gone = {f"{one.hash_part}.{kind}" for one in (path, low) for kind in ("narinfo", "ls")}
+    assert set(before) - set(cache_keys(deployed)) == gone
+    restart_functions(deployed)
+    pushed = push(deployed, "ci", low)
+    assert pushed.returncode == 1
+    assert "The operator took this object out of the cache" in pushed.stdout + pushed.stderr
+    assert set(before) - set(cache_keys(deployed)) == gone
+    restored = assayctl(deployed, "restore", str(low.hash_part), str(path.hash_part))
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert cache_keys(deployed) == before
+    assert_installs(deployed, path, trusting=key, below=tmp_path)
+
+
+def test_what_is_readmitted_is_published_by_who_submits_it_again(deployed: Deployed, tmp_path: Path) -> None:
+    path = deployed.paths["third"]
+    before = cache_keys(deployed)
+    done = assayctl(deployed, "withdraw", str(path.hash_part), "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    readmitted = assayctl(deployed, "readmit", str(path.hash_part))
+    assert readmitted.returncode == 0, readmitted.stdout + readmitted.stderr
+    assert cache_keys(deployed) != before
+    restart_functions(deployed)
+    pushed = push(deployed, "ci-2", path)
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    assert cache_keys(deployed) == before
+    assert_installs(deployed, path, trusting=PublicKey.parse(public_keys(deployed)[0]), below=tmp_path)
+
+
+def test_a_blocked_builder_is_refused_and_let_in_again_with_new_sessions_alone(deployed: Deployed) -> None:
+    def write(credentials: Credentials) -> None:
+        deployed.cloud.client("s3", credentials).put_object(
+            Bucket=deployed.outputs[Output.STAGING_BUCKET], Key=f"ci-2/nar/{'0' * 52}.nar", Body=b"nothing"
+        )
+
+    stolen = session(deployed, "ci-2")
+    write(stolen)
+    blocked = assayctl(deployed, "block-builder", "ci-2")
+    assert blocked.returncode == 0, blocked.stderr
+    for credentials in (stolen, session(deployed, "ci-2")):
+        with pytest.raises(ClientError, match="explicit deny"):
+            write(credentials)
+    # What was issued in the second of the command counts as new.
+    time.sleep(1)
+    unblocked = assayctl(deployed, "unblock-builder", "ci-2")
+    assert unblocked.returncode == 0, unblocked.stderr
+    write(session(deployed, "ci-2"))
+    with pytest.raises(ClientError, match="explicit deny"):
+        write(stolen)
+
+
+def test_an_imported_key_signs_and_a_retired_one_does_not(deployed: Deployed, tmp_path: Path) -> None:
+    secret, public = tmp_path / "secret", tmp_path / "public"
+    deployed.nix.run("nix-store", "--generate-binary-cache-key", "imported.example.org-1", str(secret), str(public))
+    imported = PublicKey.parse(public.read_text().strip())
+    # The overlap of the rotation lasts, and another key would end it.
+    assert "readers may trust" in assayctl(deployed, "import-key", "-", stdin=secret.read_text()).stderr
+    assert "readers may trust" in assayctl(deployed, "rotate-key").stderr
+    assert assayctl(deployed, "retire-key", f"assay-{STAGE}-1").returncode == 0
+    ended = assayctl(deployed, "import-key", "-", stdin=secret.read_text())
+    assert ended.returncode == 0, ended.stderr
+    assert secret.read_text().strip() not in ended.stdout
+    signs, previous = map(PublicKey.parse, public_keys(deployed))
+    assert (signs, previous.name) == (imported, f"assay-{STAGE}-2")
+    assert f"{previous.name}: signs beside it until" in assayctl(deployed, "status").stdout
+    retired = assayctl(deployed, "retire-key", previous.name)
+    assert retired.returncode == 0, retired.stdout + retired.stderr
+    assert public_keys(deployed) == [str(imported)]
+    assert previous.name not in assayctl(deployed, "status").stdout
+    restart_functions(deployed)
+    path, narinfo = upload(deployed, "ci", "fourth")
+    assert {signature.key_name for signature in narinfo.signatures} == {imported.name}
+    assert_installs(deployed, path, trusting=imported, below=tmp_path)
+    assert_refuses(deployed, path, trusting=previous, below=tmp_path)
 
 
 def test_an_update_keeps_everything(deployed: Deployed) -> None:
-    before = (_public_keys(deployed), _keys(deployed))
+    before = (public_keys(deployed), cache_keys(deployed))
     deployed.cloud.configure(
         CONFIG.replace(
             "  ci-2:\n    iamPrincipal: this-account\n",
@@ -242,36 +191,54 @@ def test_an_update_keeps_everything(deployed: Deployed) -> None:
         )
     )
     assert deployed.cloud.deploy() == deployed.outputs
-    assert (_public_keys(deployed), _keys(deployed)) == before
+    assert (public_keys(deployed), cache_keys(deployed)) == before
     s3 = deployed.cloud.client("s3")
     with CacheServer(s3, deployed.outputs[Output.CACHE_BUCKET]) as cache:
-        _build(deployed, "ci-2", cache.url, "not-allowed")
-        ended = _assay(deployed, "ci-2", cache.url, "upload", "--once", "--timeout", "120")
+        build(deployed, "ci-2", cache.url, "not-allowed")
+        ended = assay(deployed, "ci-2", cache.url, "upload", "--once", "--timeout", "120")
     assert ended.returncode == 1
     assert "not-allowed" in ended.stderr
 
 
+def test_i3_i8_each_pair_of_the_tables_of_access(deployed: Deployed) -> None:
+    """Over the wire, each by a session of its principal's role: what is denied is refused, and nothing else is.
+
+    Late in the story: what the emulator lets through where AWS would not is written over what was there.
+    """
+    roles = Roles(deployed)
+    roles.make_outsiders()
+    wire = Wire(deployed, roles)
+    pairs = list(dict.fromkeys(every_pair(("ci", "ci-2"), roles.of_the_stack)))
+    not_asked = Counter(what for pair in pairs if (what := unasked(pair)))
+    assert set(not_asked) == {*UNASKED_ACTIONS, *UNASKED_CONDITIONS}
+    answers = wire.try_all(pair for pair in pairs if not unasked(pair))
+    wrong = [answer for answer in answers if not answer.is_right]
+    assert [str(answer) for answer in wrong if gap(answer.pair, answer.code) is None] == []
+    gaps = Counter(kind for answer in wrong if (kind := gap(answer.pair, answer.code)))
+    # Each is still one: what the emulator learns is to be tried from then on.
+    assert set(gaps) == set(Gap)
+    # And refused for the pair's own sake: the emulator says which action it has asked its policies about.
+    assert [str(answer) for answer in answers if answer.refused and not answer.names_its_action] == []
+    right = Counter(answer.pair.allowed for answer in answers if answer.is_right)
+    deployed.figures.extend(
+        [
+            f"access over the wire: {len(pairs)} pairs, {len(answers)} tried",
+            f"  as wanted: {right[False]} refused, {right[True]} let through",
+            f"  where the emulator is no judge: {len(wrong)} ({_listed(gaps)})",
+            f"  not triable: {not_asked.total()} ({_listed(not_asked)})",
+        ]
+    )
+
+
+def _listed(counts: Mapping[str, int] | Mapping[Gap, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+
+
 def test_what_holds_something_outlives_the_stack(deployed: Deployed) -> None:
-    keys, key = _keys(deployed), _public_keys(deployed)
+    keys, key = cache_keys(deployed), public_keys(deployed)
     deployed.cloud.destroy()
-    assert (_keys(deployed), _public_keys(deployed)) == (keys, key)
+    assert (cache_keys(deployed), public_keys(deployed)) == (keys, key)
     secret = deployed.cloud.client("secretsmanager").describe_secret(
         SecretId=deployed.outputs[Output.SIGNING_SECRET_NAME]
     )
     assert secret["VersionIdsToStages"]
-
-
-def _keys(deployed: Deployed) -> list[str]:
-    listed = deployed.cloud.client("s3").list_objects_v2(Bucket=deployed.outputs[Output.CACHE_BUCKET])
-    return [item["Key"] for item in listed["Contents"]]
-
-
-def _restart_functions(deployed: Deployed) -> None:
-    """A container keeps the key for five minutes (docs/adr/0023): a new one reads it anew."""
-    functions = deployed.cloud.client("lambda")
-    for function in functions.list_functions()["Functions"]:
-        if "Ingest" in function["FunctionName"]:
-            variables = {**function["Environment"]["Variables"], "RESTARTED": "1"}
-            functions.update_function_configuration(
-                FunctionName=function["FunctionName"], Environment={"Variables": variables}
-            )

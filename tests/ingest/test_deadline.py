@@ -40,11 +40,11 @@ def _slow(
 
 
 def _is_commit(number: int, _: str) -> bool:
-    return number == 6  # narinfo, is it published, NAR, key, nix-cache-info, copy, narinfo
+    return number == 7  # narinfo, is it published, what is withdrawn, NAR, key, nix-cache-info, copy, narinfo
 
 
 def _is_nar(number: int, _: str) -> bool:
-    return number == 2
+    return number == 3  # narinfo, is it published, what is withdrawn
 
 
 def _submit_two(world: World, builder: Builder) -> tuple[list[str], list[str]]:
@@ -69,7 +69,7 @@ def test_a_submission_is_not_begun_when_most_of_the_time_is_gone(world: World, b
     container, log = _slow(world, _is_commit, TO_BEGIN_SECONDS - 0.001)
     assert container(sqs_event(*messages)) == messages[1:]
     assert _results(world) == [first]
-    assert len(log.operations) == 10 + 1, "a leaf's, and that the message comes again soon"
+    assert len(log.operations) == 11 + 1, "a leaf's, and that the message comes again soon"
     assert world.container()(sqs_event(*messages[1:])) == []
     assert sorted(_results(world)) == sorted((first, second))
 
@@ -132,12 +132,14 @@ def test_looking_up_references_keeps_the_time(world: World, builder: Builder) ->
     messages = world.take_messages()
     container, log = _slow(world, lambda number, _: number == 1, TO_FINISH_SECONDS - 0.001)
     assert container(sqs_event(*messages)) == messages
-    assert len(log.operations) == 2 + 1, "narinfo, is it published; and that the message comes again soon"
+    assert len(log.operations) == 3 + 1, (
+        "narinfo, is it published, what is withdrawn; and that the message comes again soon"
+    )
 
 
 def test_what_had_only_a_part_of_the_time_comes_again(world: World, builder: Builder) -> None:
     (first, _), messages = _submit_two(world, builder)
-    leaf = 10
+    leaf = 10  # the container's first takes 11, and its NAR one number later
     container, _ = _slow(
         world,
         lambda number, _: _is_nar(number - leaf, ""),
@@ -212,7 +214,7 @@ def test_looking_through_a_closure_keeps_the_time(world: World, builder: Builder
     top = builder.build("top", [high], text=NIX_STORE.render(libc.path))
     world.submit(top)
     messages = world.take_messages()
-    first_look_up = 4  # narinfo, is it published, reference, NAR
+    first_look_up = 5  # narinfo, is it published, what is withdrawn, reference, NAR
     container, log = _slow(world, lambda number, _: number == first_look_up, TO_FINISH_SECONDS - 0.001)
     assert container(sqs_event(*messages)) == messages
     assert log.operations[first_look_up:] == ["GetObject", "ChangeMessageVisibility"]

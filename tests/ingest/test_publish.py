@@ -192,7 +192,7 @@ def test_requests_for_a_published_path(world: World, builder: Builder) -> None:
             *["GetObject", "GetObject", "GetObject", "CopyObject"],  # narinfo, is it published, NAR
             *["PutObject", "PutObject"],  # narinfo, listing
             *["PutObject", "PutObject"],  # provenance (nobody has announced himself: no markers are listed), result
-            *["GetSecretValue", "PutObject"],  # once a container: key, nix-cache-info
+            *["GetObject", "GetSecretValue", "PutObject"],  # once a container: what is withdrawn, key, nix-cache-info
         ]
     )
     world.submit(referrer)

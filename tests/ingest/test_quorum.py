@@ -89,7 +89,8 @@ def test_requests_of_a_quorum_of_two(world: World, builder: Builder) -> None:
         return log.operations
 
     assert requests(ALICE) == [
-        *["GetObject", "GetObject", "GetObject"],  # narinfo, is it published, NAR
+        *["GetObject", "GetObject", "GetObject"],  # narinfo, is it published, once a container: what is withdrawn
+        "GetObject",  # NAR
         *["PutObject", "ListObjectsV2", "GetObject"],  # the vote, all votes, each
         *["PutObject", "PutObject", "PutObject"],  # announcement, marker, result
         *["ListObjectsV2", "GetObject", "GetObject"],  # the second look: all votes, each, and is it published

@@ -15,11 +15,15 @@ from lambdas.ingest.adapters.cache import S3Cache
 from lambdas.ingest.adapters.ledger import S3Ledger
 from lambdas.ingest.adapters.nar_copy import NarCopy
 from lambdas.ingest.adapters.signing_keys import SecretsManagerKeys
+from lambdas.ingest.adapters.upstreams import HttpUpstreams
+from lambdas.ingest.adapters.withdrawals import LedgerWithdrawals
 from lambdas.ingest.claim import Claim
+from lambdas.ingest.lookup import Lookup
 from lambdas.ingest.ports import PinnedNar
 from lambdas.ingest.publish import Publisher
 from lambdas.ingest.quorum import Agreement
 from lambdas.ingest.submission import Submission
+from lambdas.ingest.withdrawal import WithdrawalGuard
 from nixcache import nix32
 from nixcache.compression import READABLE, Compression
 from nixcache.content_address import ContentAddress
@@ -342,11 +346,15 @@ def test_a_narinfo_that_leaves_no_room_for_a_signature(world: World) -> None:
     assert MAX_NARINFO_SIZE - 100 < len(thing.narinfo.render()) <= MAX_NARINFO_SIZE
     s3, settings = world.admin.s3, world.settings
     copy = NarCopy(s3, staging_bucket=settings.staging_bucket, cache_bucket=settings.cache_bucket)
+    cache = S3Cache(s3, settings.cache_bucket, NIX_STORE, copy)
     publisher = Publisher(
-        S3Cache(s3, settings.cache_bucket, NIX_STORE, copy),
+        cache,
         S3Ledger(s3, settings.ledger_bucket),
         SecretsManagerKeys(world.admin.secrets, settings.signing_secret_id, overlap=timedelta(0)),
         (),
+        WithdrawalGuard(
+            LedgerWithdrawals(s3, settings.ledger_bucket), Lookup(cache, HttpUpstreams((), NIX_STORE, connections=1))
+        ),
     )
     submission = Submission(StagingNarInfoKey(ALICE, thing.path.hash_part), "1")
     nar = PinnedNar(StagingNarKey(ALICE, NarFile.parse_url(thing.narinfo.url)), "1", len(thing.file))

@@ -66,7 +66,7 @@ def test_an_undeclared_path_is_a_warning_in_result_and_provenance(
     world.submit(image)
     world.run(world.container(clients))
     assert _warned(world, image.path) == [("reference-undeclared", (ELSEWHERE,))]
-    assert len(log.operations) == 10, "as for any leaf, the container's first"
+    assert len(log.operations) == 11, "as for any leaf, the container's first"
     assert [line["warnings"] for line in log_lines() if "verdict" in line] == [["reference-undeclared"]]
     predicate = _predicate(world, image.path)
     assert [(warning["code"], warning["paths"]) for warning in predicate["warnings"]] == [
@@ -106,7 +106,7 @@ def test_what_is_in_the_closure_needs_no_declaration(aws: Aws, builder: Builder,
     world.submit(top)
     world.run(container)
     assert world.verdict(top.path) == Published((KEY.name,))
-    assert len(log.operations) == 11 + 3, "one more for the reference, and three narinfos on the way down"
+    assert len(log.operations) == 12 + 3, "one more for the reference, and three narinfos on the way down"
     log.operations.clear()
     again = builder.build("again", [high], text=_mention(libc.path))
     world.submit(again)
@@ -189,7 +189,9 @@ def test_look_ups_are_bounded_whatever_a_nar_mentions(aws: Aws, builder: Builder
     log = RequestsLog(clients)
     world.submit(thing)
     world.run(world.container(clients))
-    assert log.operations.count("GetObject") == 4 + MAX_LOOK_UPS, "narinfo, is it published, reference, NAR"
+    assert log.operations.count("GetObject") == 5 + MAX_LOOK_UPS, (
+        "narinfo, is it published, what is withdrawn, reference, NAR"
+    )
     verdict = world.verdict(thing.path)
     if reject:
         assert isinstance(verdict, Rejected)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import botocore.session
@@ -16,7 +16,7 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 
 from lambdas.emf import EventLog
 from lambdas.keys.handler import Clients, handle
-from local.aws import REGION, MotoServer
+from local.aws import REGION, Aws
 from nixcache.signing import SecretKey
 from protocol.settings import KeySettings
 
@@ -32,7 +32,15 @@ class Keys:
 
     def call(self, **event: str) -> tuple[str, ...]:
         """Invoke the function."""
-        return handle(event, self.settings, self.clients, EventLog(service="keys", stage="test"))
+        return self.call_at(datetime.now(UTC), **event)
+
+    def call_at(self, now: datetime, **event: str) -> tuple[str, ...]:
+        """Invoke the function at another time."""
+        return handle(event, self.settings, self.clients, EventLog(service="keys", stage="test"), now)
+
+    def without_overlap(self) -> Keys:
+        """Return the same keys on the day on which the overlap is over."""
+        return replace(self, settings=replace(self.settings, key_overlap_days=0))
 
     def step(self, name: str, version_id: str) -> tuple[str, ...]:
         """Invoke it as Secrets Manager does."""
@@ -69,21 +77,20 @@ class Keys:
 
 
 @pytest.fixture(scope="session")
-def clients() -> Iterator[Clients]:
+def clients(aws: Aws) -> Clients:
     session = botocore.session.Session()
-    with MotoServer() as server:
-        arguments: dict[str, Any] = {
-            "endpoint_url": server.aws.endpoint,
-            "region_name": REGION,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
-            "config": Config(retries={"total_max_attempts": 1}, proxies={}, signature_version="v4"),
-        }
-        s3 = arguments | {"config": arguments["config"].merge(Config(signature_version="s3v4"))}
-        yield Clients(
-            s3=cast("S3Client", session.create_client("s3", **s3)),
-            secrets=cast("SecretsManagerClient", session.create_client("secretsmanager", **arguments)),
-        )
+    arguments: dict[str, Any] = {
+        "endpoint_url": aws.endpoint,
+        "region_name": REGION,
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "test",
+        "config": Config(retries={"total_max_attempts": 1}, proxies={}, signature_version="v4"),
+    }
+    s3 = arguments | {"config": arguments["config"].merge(Config(signature_version="s3v4"))}
+    return Clients(
+        s3=cast("S3Client", session.create_client("s3", **s3)),
+        secrets=cast("SecretsManagerClient", session.create_client("secretsmanager", **arguments)),
+    )
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,6 +37,14 @@ def _hooked(event: str, hook: Callable[..., Any], *clients: BaseClient) -> Itera
     finally:
         for client in clients:
             client.meta.events.unregister(event, unique_id="hook")
+
+
+def _drop(keys: Keys, stage: str) -> None:
+    """Take a stage away, as an operator does."""
+    secrets, secret_id = keys.clients.secrets, keys.settings.signing_secret_id
+    versions = secrets.describe_secret(SecretId=secret_id)["VersionIdsToStages"]
+    [version] = [version for version, stages in versions.items() if stage in stages]
+    secrets.update_secret_version_stage(SecretId=secret_id, VersionStage=stage, RemoveFromVersionId=version)
 
 
 @contextmanager
@@ -165,7 +175,9 @@ def test_a_schedule_is_tried_with_a_copy_of_the_present_key(keys: Keys) -> None:
 def test_two_rotations_at_once_lose_no_key_and_share_no_name(keys: Keys, turns: tuple[str, ...]) -> None:
     """The key before is what readers trust: that of two is refused which did not follow from the present one."""
     keys.call()
-    rotation = Rotation(SigningSecret(keys.clients.secrets, keys.settings.signing_secret_id), "cache.test")
+    # Without an overlap, which would refuse the second of them for a reason of its own.
+    secret = SigningSecret(keys.clients.secrets, keys.settings.signing_secret_id)
+    rotation = Rotation(secret, "cache.test", overlap=timedelta(0), known=["cache.test-1"], now=datetime.now(UTC))
     versions = {turn: str(uuid.uuid4()) for turn in turns}
     left = {turn: iter((Step.CREATE, Step.TEST, Step.FINISH)) for turn in turns}
     failed, chain = set(), [keys.text()]
@@ -181,10 +193,106 @@ def test_two_rotations_at_once_lose_no_key_and_share_no_name(keys: Keys, turns: 
             assert keys.text("AWSPREVIOUS") == chain[-1]
             chain.append(keys.text())
     assert [SecretKey.parse(text).name for text in chain] == [f"cache.test-{n + 1}" for n in range(3 - len(failed))]
-    # Whatever was left lying about, the next rotation works.
+    # Whatever was left lying about, the next rotation works, when the overlap is over.
     present = keys.text()
-    keys.call(rotate=str(uuid.uuid4()))
+    keys.without_overlap().call(rotate=str(uuid.uuid4()))
     assert keys.text("AWSPREVIOUS") == present
+
+
+def test_no_key_is_pushed_out_while_readers_may_trust_it_alone(keys: Keys) -> None:
+    """The secret has room for one key before the present one; `until` in public-keys.json is a promise."""
+    keys.call()
+    first = keys.text()
+    keys.call(rotate=str(uuid.uuid4()))
+    second = keys.text()
+    with pytest.raises(
+        PermanentError, match=r"^overlap-not-over: Until .* readers may trust cache\.test-1 alone"
+    ) as caught:
+        keys.call(rotate=str(uuid.uuid4()))
+    assert "assayctl retire-key cache.test-1" in caught.value.remedy
+    with _empty_version(keys) as version_id, pytest.raises(PermanentError, match=r"^overlap-not-over"):
+        keys.step("createSecret", version_id)
+    assert (keys.text(), keys.text("AWSPREVIOUS")) == (second, first)
+    # Over, or ended by an operator.
+    assert keys.without_overlap().call(rotate=str(uuid.uuid4())) == ("cache.test-3", "cache.test-2")
+    _drop(keys, "AWSPREVIOUS")
+    assert keys.call(rotate=str(uuid.uuid4())) == ("cache.test-4", "cache.test-3")
+
+
+def test_a_key_that_became_promised_meanwhile_is_not_pushed_out_by_the_last_step(keys: Keys) -> None:
+    keys.call()
+    version_id = str(uuid.uuid4())
+    keys.put(SecretKey.generate("cache.test-2").reveal())
+    first, second = keys.text("AWSPREVIOUS"), keys.text()
+    keys.put(SecretKey.generate("cache.test-3").reveal(), version_id=version_id, stage="AWSPENDING")
+    with pytest.raises(PermanentError, match=r"^overlap-not-over"):
+        keys.step("finishSecret", version_id)
+    assert (keys.text(), keys.text("AWSPREVIOUS")) == (second, first)
+
+
+def test_a_name_is_given_once_in_the_life_of_a_cache(keys: Keys) -> None:
+    """A reader knows one key by a name: a new secret, or an import in between, must not begin at 1 again."""
+    keys.call()
+    keys.call(rotate=str(uuid.uuid4()))
+    secrets, old = keys.clients.secrets, keys.settings.signing_secret_id
+    secrets.delete_secret(SecretId=old, ForceDeleteWithoutRecovery=True)
+    secrets.create_secret(Name=old)
+    assert keys.call() == ("cache.test-3",)
+    keys.put(SecretKey.generate("imported-7").reveal())
+    assert keys.call() == ("imported-7", "cache.test-3")
+    _drop(keys, "AWSPREVIOUS")
+    assert keys.call() == ("imported-7",)
+    assert keys.call(rotate=str(uuid.uuid4())) == ("cache.test-4", "imported-7")
+    assert [key["name"] for key in json.loads(keys.get("public-keys.json"))["past"]] == [
+        "cache.test-3",
+        "cache.test-2",
+        "cache.test-1",
+    ]
+
+
+def test_without_what_was_announced_no_key_is_made(keys: Keys) -> None:
+    """It says which names are taken: a document that cannot be read is mended first."""
+    keys.clients.s3.put_object(Bucket=keys.settings.cache_bucket, Key="public-keys.json", Body=b"{")
+    with pytest.raises(TransientError, match=r"public-keys\.json cannot be read"):
+        keys.call()
+    with pytest.raises(keys.clients.secrets.exceptions.ResourceNotFoundException):
+        keys.text()
+
+
+def test_of_two_announcements_at_once_the_later_has_read_the_earlier(keys: Keys) -> None:
+    keys.call()
+
+    def overtake(**_: object) -> None:
+        keys.clients.s3.meta.events.unregister("before-call.s3.PutObject", unique_id="hook")
+        keys.clients.s3.put_object(Bucket=keys.settings.cache_bucket, Key="public-keys.json", Body=b"{}")
+
+    with (
+        _hooked("before-call.s3.PutObject", overtake, keys.clients.s3),
+        pytest.raises(TransientError, match="Somebody else announces"),
+    ):
+        keys.call()
+
+
+def test_a_key_that_was_left_unfinished_is_dropped_after_a_day(keys: Keys) -> None:
+    """Secrets Manager would begin no rotation beside it, and nobody knows who has seen it."""
+    keys.call()
+    first, version_id = keys.text(), keys.begin()
+    keys.put(SecretKey.generate("cache.test-2").reveal(), version_id=version_id, stage="AWSPENDING")
+    keys.call_at(datetime.now(UTC) + timedelta(hours=23))
+    assert keys.key("AWSPENDING").name == "cache.test-2"
+    tomorrow = datetime.now(UTC) + timedelta(hours=25)
+    with pytest.raises(TransientError, match="was made on"):
+        keys.call_at(tomorrow, Step="finishSecret", ClientRequestToken=version_id)
+    keys.call_at(tomorrow)
+    with pytest.raises(keys.clients.secrets.exceptions.ResourceNotFoundException):
+        keys.text("AWSPENDING")
+    assert keys.text() == first
+
+
+@pytest.mark.parametrize("token", ["", "x", "a" * 31, "a" * 65])
+def test_a_token_that_secrets_manager_would_not_take_is_said(keys: Keys, token: str) -> None:
+    with pytest.raises(PermanentError, match=r"^event-malformed \(rotate\): .* is no version's id"):
+        keys.call(rotate=token)
 
 
 def test_an_import_in_the_middle_of_a_rotation_stands(keys: Keys) -> None:
@@ -193,7 +301,16 @@ def test_an_import_in_the_middle_of_a_rotation_stands(keys: Keys) -> None:
     first, version_id, imported = keys.text(), str(uuid.uuid4()), SecretKey.generate("imported-1").reveal()
     keys.put(SecretKey.generate("cache.test-2").reveal(), version_id=version_id, stage="AWSPENDING")
     keys.put(imported)
-    with pytest.raises(TransientError, match="Another key came before"):
+
+    def a_second_later(parsed: dict[str, Any], **_: object) -> None:
+        # moto's versions have whole seconds, and both were made in one.
+        if "AWSCURRENT" in parsed["VersionStages"]:
+            parsed["CreatedDate"] += timedelta(seconds=1)
+
+    with (
+        _hooked("after-call.secrets-manager.GetSecretValue", a_second_later, keys.clients.secrets),
+        pytest.raises(TransientError, match="Another key came before"),
+    ):
         keys.step("finishSecret", version_id)
     assert (keys.text(), keys.text("AWSPREVIOUS")) == (imported, first)
 
@@ -220,7 +337,7 @@ def test_after_an_import_no_past_key_is_taken_for_one_that_is_being_made(keys: K
 
 
 @pytest.mark.parametrize("fault", ["lost", "throttled"])
-@pytest.mark.parametrize("after", range(13))
+@pytest.mark.parametrize("after", range(18))
 def test_a_rotation_that_fails_at_any_call_is_ended_by_the_next_try(keys: Keys, after: int, fault: str) -> None:
     """I6: one new key in the end, whatever was lost on the way, the call or its answer."""
     keys.call()
@@ -244,16 +361,18 @@ def test_a_rotation_that_fails_at_any_call_is_ended_by_the_next_try(keys: Keys, 
 
 
 @pytest.mark.parametrize(
-    ("current", "following"),
+    ("known", "following"),
     [
-        (None, "cache.test-1"),
-        ("cache.test-1", "cache.test-2"),
-        ("cache.test-9", "cache.test-10"),
-        ("cache.test-0", "cache.test-1"),
-        ("cache.test", "cache.test-1"),
-        ("imported.example.org-7", "cache.test-1"),
-        ("cache.test-1-2", "cache.test-1"),
+        ([], "cache.test-1"),
+        (["cache.test-1"], "cache.test-2"),
+        (["cache.test-9"], "cache.test-10"),
+        (["cache.test-10", "cache.test-9"], "cache.test-11"),
+        (["cache.test-0"], "cache.test-1"),
+        (["cache.test"], "cache.test-1"),
+        (["imported.example.org-7"], "cache.test-1"),
+        (["cache.test-1-2"], "cache.test-1"),
+        (["imported.example.org-7", "cache.test-2"], "cache.test-3"),
     ],
 )
-def test_keys_are_numbered(current: str | None, following: str) -> None:
-    assert next_key_name("cache.test", current) == following
+def test_keys_are_numbered(known: list[str], following: str) -> None:
+    assert next_key_name("cache.test", known) == following

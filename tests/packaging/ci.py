@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from local.aws import REGION
-from local.provision import _builder_may
+from local.provision import builder_may
 from local.service import LocalService
 from nixcache.store_path import StorePath
 from protocol.keys import BuilderName, CacheNarInfoKey
@@ -141,7 +141,7 @@ def ci_world(directory: Path) -> Iterator[World]:
         anybody = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]
         for name, trust, may in (
             (CI_ROLE, federated, chain),
-            (BUILDER_ROLE, policy(anybody), policy(_builder_may(BUILDER))),
+            (BUILDER_ROLE, policy(anybody), policy(builder_may(BUILDER))),
         ):
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
             iam.put_role_policy(RoleName=name, PolicyName="may", PolicyDocument=may)

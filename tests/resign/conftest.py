@@ -24,7 +24,7 @@ from tests.ingest.store_objects import Builder, StoreObject
 
 NEXT = SecretKey.generate("cache.test-2")
 LATER = SecretKey.generate("cache.test-3")
-SETTINGS = ResignSettings(cache_bucket="cache", signing_secret_id="key", stage="test")
+SETTINGS = ResignSettings(cache_bucket="cache", ledger_bucket="ledger", signing_secret_id="key", stage="test")
 ADD: Mapping[str, object] = {"mode": "add"}
 
 

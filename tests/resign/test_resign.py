@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from nixcache.errors import PermanentError, TransientError
 from nixcache.narinfo import MAX_SIGNATURES
 from nixcache.signature import Signature
 from nixcache.signing import SecretKey
-from protocol.keys import NARINFO_SUFFIX, CacheNarInfoKey
+from protocol.keys import NARINFO_SUFFIX, CacheNarInfoKey, ProvenanceKey
 from protocol.verdicts import Kind
 from tests.concurrency.deployment import KEY
 from tests.ingest.store_objects import Builder
@@ -255,6 +256,67 @@ def test_i1_bytes_that_do_not_prove_it_get_no_signature(
     [refused] = [line for line in log_lines() if line["level"] == "ERROR"]
     assert refused["reason"] != Reason.UNTRUSTED
     assert refused["problem"]
+
+
+@pytest.mark.parametrize(
+    "what", ["nobody published it", "another path's", "other bytes", "it is waited for", "no envelope"]
+)
+@pytest.mark.parametrize("signed", [True, False], ids=["by the thief", "by nobody"])
+def test_i1_what_no_builder_vouched_for_gets_no_signature(
+    cache: Cache,
+    builder: Builder,
+    log_lines: Logged,
+    what: str,
+    signed: bool,  # noqa: FBT001
+) -> None:
+    """Anybody can make a path whose bytes are consistent; what ingest published is in the ledger, and it writes there.
+
+    The thief of a key can sign provenance, too, but has to put it where he cannot write.
+    """
+    planted, honest = builder.build("planted"), builder.build("honest")
+    cache.publish(planted, honest)
+    narinfo = cache.narinfo(planted.path)
+    key = str(ProvenanceKey(planted.path.hash_part))
+    s3, provenance = cache.deployment.connect().s3, cache.deployment.ledger.read(key)
+    assert provenance is not None
+    match what:
+        case "nobody published it":
+            s3.delete_object(Bucket="ledger", Key=key)
+        case "another path's":
+            other = cache.deployment.ledger.read(str(ProvenanceKey(honest.path.hash_part)))
+            s3.put_object(Bucket="ledger", Key=key, Body=other or b"")
+        case "other bytes":
+            envelope = json.loads(provenance)
+            statement = json.loads(base64.b64decode(envelope["payload"]))
+            statement["subject"][0]["digest"]["sha256"] = "0" * 64
+            envelope["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+            s3.put_object(Bucket="ledger", Key=key, Body=json.dumps(envelope).encode())
+        case "it is waited for":
+            s3.put_object(Bucket="ledger", Key=key, Body=b"")
+        case _:
+            s3.put_object(Bucket="ledger", Key=key, Body=b'{"payload": 1}')
+    signatures = (_signed_by_who_has(KEY, narinfo.fingerprint()),) if signed else ()
+    cache.put(planted.path, replace(narinfo, signatures=signatures).render())
+    _leak(cache)
+    text = cache.text(planted.path)
+    log_lines()
+    assert cache.run(reverify(KEY.name)) == {"notSigned": 1}
+    assert cache.text(planted.path) == text
+    assert cache.signers(honest.path) == [LATER.name]
+    [refused] = [line for line in log_lines() if line["level"] == "ERROR"]
+    assert refused["reason"] == Reason.NO_PROVENANCE
+    s3.put_object(Bucket="ledger", Key=key, Body=provenance)
+    assert cache.run(reverify(KEY.name)) == {}, "nothing else was in the way"
+
+
+def test_with_a_new_secret_everything_is_proven_again_by_its_provenance(cache: Cache, builder: Builder) -> None:
+    """As after `docs/runbooks/restore.md`: no key is revoked, and none that is known has signed."""
+    leaf = builder.build("leaf")
+    cache.publish(leaf)
+    _leak(cache)
+    assert cache.run(ADD) == {"notSigned": 1}
+    assert cache.run(reverify()) == {}
+    assert cache.signers(leaf.path) == [LATER.name, KEY.name]
 
 
 def test_a_key_that_still_signs_is_not_withdrawn(cache: Cache, builder: Builder) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -16,7 +15,7 @@ from mypy_boto3_s3 import S3Client
 
 from lambdas.emf import NAMESPACE
 from lambdas.site.handler import Clients
-from local.aws import REGION, Aws, MotoServer
+from local.aws import REGION, Aws
 from protocol.settings import SiteSettings
 
 _SESSION = botocore.session.Session()  # it keeps the services' models: to load them takes longer than a test
@@ -58,12 +57,6 @@ class Site:
                 }
             ],
         )
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Aws]:
-    with MotoServer() as server:
-        yield server.aws
 
 
 @pytest.fixture

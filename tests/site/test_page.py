@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lambdas.site.announced import AnnouncedKey
 from lambdas.site.page import Cache, render
 from lambdas.site.status import Closed, Published, Status, Stored
 from nixcache.signature import PublicKey
 from nixcache.signing import SecretKey
+from protocol.public_keys import AnnouncedKey
 
 PUBLIC = Cache("https://cache.example.org", is_private=False)
 PRIVATE = Cache("https://cache.example.org", is_private=True)

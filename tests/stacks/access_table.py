@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, TypeAlias
 
+from protocol.keys import WITHDRAWN_KEY
+
 Context: TypeAlias = tuple[tuple[str, str], ...]
 """IAM's condition keys and their values."""
 
@@ -293,6 +295,7 @@ def _may_not_in_the_ledger(name: str, others: Sequence[str]) -> Iterator[Pair]:
             f"votes/{HASH_PART}/{name}.json",
             f"waiting/{OTHER_HASH_PART}/{name}/{HASH_PART}",
             f"orphans/{NAR_FILE}",
+            WITHDRAWN_KEY,
             f"{name}/nar/{NAR_FILE}",
         ],
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from protocol.keys import WITHDRAWN_KEY
 from tests.stacks.access_table import HASH_PART, NAR_FILE, SECRET, Context, Resource
 
 INGEST: Final = "IngestRole"
@@ -57,6 +58,12 @@ DEEDS: Final = (
     Deed("changes the cache's policy", "s3:PutBucketPolicy", Resource("cache")),
     Deed("has a cache's object expire", "s3:PutLifecycleConfiguration", Resource("cache")),
     Deed("writes the landing page", "s3:PutObject", Resource("cache", "index.html"), _roles(SITE)),
+    Deed(
+        "reads who published what",
+        "s3:GetObject",
+        Resource("ledger", f"provenance/{HASH_PART}.json"),
+        _roles(INGEST, RESIGN),
+    ),
     Deed("says which keys to trust", "s3:PutObject", Resource("cache", "public-keys"), _roles(KEYS)),
     Deed(
         "reads the key",
@@ -78,6 +85,9 @@ DEEDS: Final = (
     Deed("votes", "s3:PutObject", _VOTE, _roles(INGEST), context=_NEW),
     Deed("changes a vote", "s3:PutObject", _VOTE, administrator=False),
     Deed("deletes a vote", "s3:DeleteObject", _VOTE),
+    Deed("reads what is withdrawn", "s3:GetObject", Resource("ledger", WITHDRAWN_KEY), _roles(INGEST)),
+    Deed("readmits what is withdrawn", "s3:PutObject", Resource("ledger", WITHDRAWN_KEY)),
+    Deed("forgets what is withdrawn", "s3:DeleteObject", Resource("ledger", WITHDRAWN_KEY)),
     Deed(
         "removes a waiting marker",
         "s3:DeleteObject",

@@ -118,6 +118,23 @@ class Account(Template):
         """Everything that ``principal``'s own policies allow, on whatever resource."""
         return {action for statement in self._own(principal) if statement.allows for action in statement.actions}
 
+    def grants_of(self, principal: str) -> set[tuple[str, str]]:
+        """Each action with each resource that ``principal``'s own policies allow, as they write them.
+
+        What a resource's policy denies, and whatever conditions there are, changes nothing here.
+        """
+        return {
+            (action, resource)
+            for statement in self._own(principal)
+            if statement.allows
+            for action in statement.actions
+            for resource in statement.resources
+        }
+
+    def roles(self) -> Iterator[str]:
+        """The ARNs of all roles of the template."""
+        return map(self.arn, self.of_type("AWS::IAM::Role"))
+
     def _own(self, principal: str) -> Iterator[_Statement]:
         if principal in {ADMINISTRATOR, ELSEWHERE}:
             yield _Statement(allows=True, actions=("*",), resources=("*",), conditions=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -54,9 +55,41 @@ def test_each_names_a_runbook_that_is_there_and_is_in_the_index(alarms: dict[str
         assert f"({runbook.removeprefix('docs/runbooks/')})" in index
 
 
-def test_a_deployment_that_nobody_uses_is_quiet(alarms: dict[str, dict[str, Any]]) -> None:
-    assert {alarm["TreatMissingData"] for alarm in alarms.values()} == {"notBreaching"}
-    assert {alarm["ComparisonOperator"] for alarm in alarms.values()} == {"GreaterThanOrEqualToThreshold"}
+@pytest.mark.parametrize(
+    ("name", "statistic", "threshold", "periods"),
+    [
+        ("DeadLetters", "Maximum", 1, 1),
+        ("OldestSubmission", "Maximum", 3600, 3),
+        ("Conflicts", "Sum", 1, 1),
+        ("Disproved", "Sum", 1, 1),
+        ("PutBack", "Sum", 20, 3),
+        ("FunctionErrors", "Sum", 1, 1),
+        ("FunctionThrottles", "Sum", 1, 3),
+    ],
+)
+def test_it_alarms_at_this_much_for_so_many_times_five_minutes(
+    alarms: dict[str, dict[str, Any]], name: str, statistic: str, threshold: int, periods: int
+) -> None:
+    """At the threshold, not above it; and where nothing is counted nothing is wrong."""
+    alarm = alarms[name]
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (threshold, periods)
+    assert alarm.get("DatapointsToAlarm", periods) == periods
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm.get("ActionsEnabled", True) is True
+    measured = [(each["MetricStat"]["Stat"], each["MetricStat"]["Period"]) for each in _stats(alarm)]
+    assert set(measured or [(alarm["Statistic"], alarm["Period"])]) == {(statistic, 300)}
+
+
+def _stats(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in alarm.get("Metrics", []) if "MetricStat" in each]
+
+
+def test_the_age_is_that_of_what_ingest_has_not_taken(alarms: dict[str, dict[str, Any]], synthesis: Synthesis) -> None:
+    alarm = alarms["OldestSubmission"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateAgeOfOldestMessage")
+    [queue] = [name for name, each in synthesis.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" in each]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": queue}]
 
 
 @pytest.mark.parametrize(
@@ -81,17 +114,11 @@ def test_the_stack_looks_where_ingest_writes() -> None:
     assert metrics.NAMESPACE == emf.NAMESPACE
 
 
-def test_the_first_dead_letter_alarms(alarms: dict[str, dict[str, Any]], synthesis: Synthesis) -> None:
+def test_it_looks_at_the_queue_of_what_was_given_up(alarms: dict[str, dict[str, Any]], synthesis: Synthesis) -> None:
     alarm = alarms["DeadLetters"]
-    assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Statistic"]) == (1, 1, "Maximum")
-    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
-    [template] = [
-        properties
-        for properties in synthesis.of_type("AWS::CloudWatch::Alarm").values()
-        if properties["AlarmName"].endswith("DeadLetters")
-    ]
-    [dimension] = template["Dimensions"]
-    assert dimension["Value"]["Fn::GetAtt"][0].startswith("IngestQueueDeadLetters")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    [queue] = [name for name, each in synthesis.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" not in each]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": queue}]
 
 
 @pytest.mark.parametrize(("name", "metric"), [("FunctionErrors", "Errors"), ("FunctionThrottles", "Throttles")])
@@ -102,8 +129,12 @@ def test_no_function_is_left_unwatched(
     assert {each["MetricName"] for each in watched} == {metric}
     functions = {dimension["Value"] for each in watched for dimension in each["Dimensions"]}
     assert functions == set(synthesis.of_type("AWS::Lambda::Function"))
-    [expression] = [each["Expression"] for each in alarms[name]["Metrics"] if "Expression" in each]
-    assert expression.count("FILL(") == len(functions)
+    [expression] = [each for each in alarms[name]["Metrics"] if "Expression" in each]
+    # All of them added up: none weighs less, and none that nobody calls makes the sum unknown.
+    ids = [each["Id"] for each in _stats(alarms[name])]
+    assert expression["Expression"] == " + ".join(f"FILL({each}, 0)" for each in ids)
+    assert len(ids) == len(functions)
+    assert {each["ReturnData"] for each in _stats(alarms[name])} == {False}
 
 
 def test_every_function_is_traced_and_its_log_is_kept_for_three_months(synthesis: Synthesis) -> None:
@@ -124,13 +155,15 @@ def test_only_aws_itself_publishes_and_only_for_this_account(
     synthesis: Synthesis, account: Account, topic: str
 ) -> None:
     """An alarm that anybody can send is one that nobody believes."""
-    [rule] = [name for name in synthesis.of_type("AWS::Events::Rule") if name.startswith("OperationsSecretWatch")]
-    here = {"aws:SecureTransport": "true", "aws:SourceAccount": ACCOUNT, "aws:SourceArn": account.arn(rule)}
-    elsewhere = here | {"aws:SourceAccount": "999988887777", "aws:SourceArn": "arn:aws:events:eu-central-1:999:rule/x"}
-    for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"):
-        assert account.allows(service, "sns:Publish", topic, here)
-        assert not account.allows(service, "sns:Publish", topic, elsewhere)
-    assert not account.allows("anybody", "sns:Publish", topic, here)
+    rules = [name for name in synthesis.of_type("AWS::Events::Rule") if name.startswith("OperationsSecretWatch")]
+    assert len(rules) == 2
+    for rule in rules:
+        here = {"aws:SecureTransport": "true", "aws:SourceAccount": ACCOUNT, "aws:SourceArn": account.arn(rule)}
+        there = here | {"aws:SourceAccount": "999988887777", "aws:SourceArn": "arn:aws:events:eu-central-1:999:rule/x"}
+        for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"):
+            assert account.allows(service, "sns:Publish", topic, here)
+            assert not account.allows(service, "sns:Publish", topic, there)
+        assert not account.allows("anybody", "sns:Publish", topic, here)
 
 
 def test_the_budget_is_told_before_the_money_is_spent(synthesis: Synthesis, account: Account, topic: str) -> None:
@@ -176,16 +209,35 @@ def _event(who: dict[str, Any], call: str = "GetSecretValue", **detail: Any) -> 
     }
 
 
-@pytest.fixture(scope="session")
-def watch(synthesis: Synthesis, account: Account) -> dict[str, Any]:
-    """The rule that watches over the signing key, references put in."""
+def _rule(synthesis: Synthesis, account: Account, construct_id: str) -> dict[str, Any]:
+    """A rule of the watch, references put in."""
     [rule] = [
         account.resolve(properties)
         for name, properties in synthesis.of_type("AWS::Events::Rule").items()
-        if name.startswith("OperationsSecretWatch")
+        if re.fullmatch(f"OperationsSecretWatch{construct_id}[0-9A-F]{{8}}", name)
     ]
     assert isinstance(rule, dict)
     return rule
+
+
+@pytest.fixture(scope="session")
+def watch(synthesis: Synthesis, account: Account) -> dict[str, Any]:
+    return _rule(synthesis, account, "Rule")
+
+
+@pytest.fixture(scope="session")
+def code_watch(synthesis: Synthesis, account: Account) -> dict[str, Any]:
+    return _rule(synthesis, account, "Code")
+
+
+@pytest.fixture(scope="session")
+def signers(synthesis: Synthesis) -> dict[str, str]:
+    """By package, the names of the functions whose role reads the key."""
+    return {
+        properties["Handler"].split(".")[1]: name
+        for name, properties in synthesis.of_type("AWS::Lambda::Function").items()
+        if re.match("(Ingest|Keys|Resigning)Role", properties["Role"]["Fn::GetAtt"][0])
+    }
 
 
 def test_it_sees_reads_too(watch: dict[str, Any]) -> None:
@@ -193,8 +245,9 @@ def test_it_sees_reads_too(watch: dict[str, Any]) -> None:
     assert watch["State"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 
 
-def test_it_says_who_did_what_and_what_to_read(watch: dict[str, Any]) -> None:
-    [target] = watch["Targets"]
+@pytest.mark.parametrize("construct_id", ["Rule", "Code"])
+def test_it_says_who_did_what_and_what_to_read(synthesis: Synthesis, account: Account, construct_id: str) -> None:
+    [target] = _rule(synthesis, account, construct_id)["Targets"]
     template = target["InputTransformer"]["InputTemplate"]
     assert set(re.findall("<([a-z]+)>", template)) == set(target["InputTransformer"]["InputPathsMap"])
     [runbook] = re.findall(r"Runbook: (docs/runbooks/[a-z-]+\.md)", template)
@@ -221,6 +274,9 @@ def test_it_says_who_did_what_and_what_to_read(watch: dict[str, Any]) -> None:
         ("UpdateSecretVersionStage", {}),
         ("DeleteResourcePolicy", {}),
         ("ReplicateSecretToRegions", {}),
+        ("RestoreSecret", {}),
+        ("RotateSecret", {}),
+        ("CancelRotateSecret", {}),
     ],
 )
 def test_whoever_else_touches_the_key_is_told_of(
@@ -237,6 +293,145 @@ def test_what_is_meant_to_happen_is_not(watch: dict[str, Any], account: Account)
     assert not _matches(watch["EventPattern"], _event(person, "DescribeSecret"))
     assert not _matches(watch["EventPattern"], _event(person, requestParameters={"secretId": "another/key"}))
     assert not _matches(watch["EventPattern"], _event(person) | {"source": "aws.s3"})
+
+
+def test_the_pattern_on_the_secret_is_this_one(watch: dict[str, Any], account: Account) -> None:
+    """Each operator with its values: a pattern that says more is deaf to something, and nothing shows it."""
+    names = [SECRET, {"wildcard": f"arn:*:secret:{SECRET}"}, {"wildcard": f"arn:*:secret:{SECRET}-*"}]
+    functions = [account.role(name) for name in ("IngestRole", "KeysRole", "ResigningRole")]
+    assert watch["EventPattern"] == {
+        "source": ["aws.secretsmanager"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "eventSource": ["secretsmanager.amazonaws.com"],
+            "eventName": [
+                *("GetSecretValue", "BatchGetSecretValue", "ReplicateSecretToRegions"),
+                *("PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage", "DeleteSecret", "RestoreSecret"),
+                *("RotateSecret", "CancelRotateSecret", "PutResourcePolicy", "DeleteResourcePolicy"),
+            ],
+            "$or": [
+                {"requestParameters": {"secretId": names}},
+                {"requestParameters": {"secretIdList": names}},
+                {"errorMessage": [{"wildcard": f"*{SECRET}*"}]},
+            ],
+            "userIdentity": {
+                "$or": [
+                    {"sessionContext": {"sessionIssuer": {"arn": [{"anything-but": functions}]}}},
+                    {"sessionContext": {"sessionIssuer": {"arn": [{"exists": False}]}}},
+                ]
+            },
+        },
+    }
+
+
+# And over the code that may read it.
+
+CODE_CALLS = ("UpdateFunctionCode20150331v2", "UpdateFunctionConfiguration20150331v2", "CreateFunction20150331")
+BY_CLOUDFORMATION = {"sourceIPAddress": "cloudformation.amazonaws.com"}
+
+
+def _code_event(call: str, parameters: dict[str, str] | None, **detail: str) -> dict[str, Any]:
+    return {
+        "source": "aws.lambda",
+        "detail-type": "AWS API Call via CloudTrail",
+        "detail": {
+            "eventSource": "lambda.amazonaws.com",
+            "eventName": call,
+            "userIdentity": PERSON,
+            "sourceIPAddress": "192.0.2.1",
+            "requestParameters": parameters,
+            **detail,
+        },
+    }
+
+
+@pytest.mark.parametrize("function", ["ingest", "keys", "resign"])
+@pytest.mark.parametrize("call", CODE_CALLS[:2])
+def test_whoever_changes_the_code_that_reads_the_key_is_told_of(
+    code_watch: dict[str, Any], signers: dict[str, str], account: Account, function: str, call: str
+) -> None:
+    """I8: whoever may change a function reads what it reads. By name, by ARN, by part of an ARN; and who is refused."""
+    name = signers[function]
+    for given in (name, account.arn(name), f"{ACCOUNT}:function:{name}"):
+        assert _matches(code_watch["EventPattern"], _code_event(call, {"functionName": given}))
+    refused = f"User: X is not authorized to perform: lambda:X on resource: {account.arn(name)} because no policy"
+    assert _matches(code_watch["EventPattern"], _code_event(call, None, errorMessage=refused))
+
+
+@pytest.mark.parametrize("role", ["IngestRole", "KeysRole", "ResigningRole"])
+@pytest.mark.parametrize("detail", [{}, BY_CLOUDFORMATION])
+@pytest.mark.parametrize("call", CODE_CALLS[1:])
+def test_another_function_with_a_role_that_reads_the_key_is_told_of(
+    code_watch: dict[str, Any], account: Account, role: str, detail: dict[str, str], call: str
+) -> None:
+    """I8: a stack of somebody's own can make it, too."""
+    parameters = {"functionName": "theirs", "role": account.role(role)}
+    assert _matches(code_watch["EventPattern"], _code_event(call, parameters, **detail))
+
+
+def test_a_deployment_is_no_message(
+    code_watch: dict[str, Any], signers: dict[str, str], synthesis: Synthesis, account: Account
+) -> None:
+    """Each changes the code of all functions: a message that comes with each of them is read by nobody."""
+    roles = {"ingest": "IngestRole", "keys": "KeysRole", "resign": "ResigningRole"}
+    assert set(signers) == set(roles)
+    for function, name in signers.items():
+        for given in (name, account.arn(name)):
+            for call in CODE_CALLS:
+                for parameters in (
+                    {"functionName": given},
+                    {"functionName": given, "role": account.role(roles[function])},
+                ):
+                    event = _code_event(call, parameters, **BY_CLOUDFORMATION)
+                    assert not _matches(code_watch["EventPattern"], event)
+    for name in set(synthesis.of_type("AWS::Lambda::Function")) - set(signers.values()):
+        for call in CODE_CALLS:
+            assert not _matches(code_watch["EventPattern"], _code_event(call, {"functionName": name}))
+    [ingest] = [name for package, name in signers.items() if package == "ingest"]
+    for call in ("GetFunction20150331v2", "CreateFunctionUrlConfig", "TagResource20170331v2"):
+        assert not _matches(code_watch["EventPattern"], _code_event(call, {"functionName": ingest}))
+
+
+def test_the_pattern_on_code_is_this_one(code_watch: dict[str, Any], signers: dict[str, str], account: Account) -> None:
+    names = [signers[package] for package in ("ingest", "keys", "resign")]
+    roles = [account.role(name) for name in ("IngestRole", "KeysRole", "ResigningRole")]
+    assert code_watch["State"] == "ENABLED"
+    assert code_watch["EventPattern"] == {
+        "source": ["aws.lambda"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "eventSource": ["lambda.amazonaws.com"],
+            "eventName": [
+                {"prefix": "UpdateFunctionCode"},
+                {"prefix": "UpdateFunctionConfiguration"},
+                {"prefix": "CreateFunction2"},
+            ],
+            "$or": [
+                {
+                    "requestParameters": {
+                        "functionName": [*names, *({"suffix": f":function:{name}"} for name in names)]
+                    },
+                    "sourceIPAddress": [{"anything-but": ["cloudformation.amazonaws.com"]}],
+                },
+                {
+                    "requestParameters": {
+                        "role": roles,
+                        "functionName": [{"anything-but": [*names, *map(account.arn, names)]}],
+                    }
+                },
+                {"errorMessage": [{"wildcard": f"*:function:{name}*"} for name in names]},
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize("construct_id", ["Rule", "Code"])
+def test_the_pattern_is_no_longer_than_eventbridge_takes(
+    synthesis: Synthesis, account: Account, construct_id: str
+) -> None:
+    """2048 characters, unless an account asked for more; with room for names of 64, which CloudFormation makes up."""
+    pattern = json.dumps(_rule(synthesis, account, construct_id)["EventPattern"], separators=(",", ":"))
+    assert len(re.sub(r"(Ingest|Keys|Resigning)[A-Za-z]+[0-9A-F]{8}", "x" * 64, pattern)) <= 2048
 
 
 def _matches(pattern: dict[str, Any], event: object) -> bool:
@@ -261,6 +456,10 @@ def _value(wanted: object, value: object) -> bool:
             return value == wanted
         case {"wildcard": str(text)}:
             return isinstance(value, str) and bool(re.fullmatch(re.escape(text).replace(r"\*", ".*"), value))
+        case {"prefix": str(text)}:
+            return isinstance(value, str) and value.startswith(text)
+        case {"suffix": str(text)}:
+            return isinstance(value, str) and value.endswith(text)
         case {"anything-but": list(others)}:
             return value is not ... and value not in others
         case {"exists": False}:

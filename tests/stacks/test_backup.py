@@ -32,23 +32,25 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     return template
 
 
-@pytest.mark.parametrize(("kind", "prefix"), [("cache", ""), ("ledger", "provenance/")])
+@pytest.mark.parametrize(("kind", "prefixes"), [("cache", [""]), ("ledger", ["provenance/", "withdrawn.json"])])
 def test_what_is_published_and_who_vouched_for_it_is_copied(
-    synthesis: Synthesis, account: Account, kind: str, prefix: str
+    synthesis: Synthesis, account: Account, kind: str, prefixes: list[str]
 ) -> None:
     _, bucket = synthesis.bucket(kind)
     configuration = account.resolve(bucket["Properties"]["ReplicationConfiguration"])
     assert configuration["Role"] == account.role("BackupRole")
-    [rule] = configuration["Rules"]
-    assert (rule["Status"], rule["Filter"]) == ("Enabled", {"Prefix": prefix})
-    assert rule["Destination"]["Bucket"] == BACKUP
+    rules = configuration["Rules"]
+    assert [(rule["Status"], rule["Filter"], rule["Priority"]) for rule in rules] == [
+        ("Enabled", {"Prefix": prefix}, number) for number, prefix in enumerate(prefixes, start=1)
+    ]
+    assert {rule["Destination"]["Bucket"] for rule in rules} == {BACKUP}
 
 
 def test_what_is_deleted_here_stays_there(synthesis: Synthesis, account: Account) -> None:
     role = account.role("BackupRole")
     for kind in ("cache", "ledger"):
-        [rule] = synthesis.bucket(kind)[1]["Properties"]["ReplicationConfiguration"]["Rules"]
-        assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
+        for rule in synthesis.bucket(kind)[1]["Properties"]["ReplicationConfiguration"]["Rules"]:
+            assert rule["DeleteMarkerReplication"] == {"Status": "Disabled"}
     key = f"{BACKUP}/{'a' * 32}.narinfo"
     assert account.allows(role, "s3:ReplicateObject", key, {})
     for action in ("s3:ReplicateDelete", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"):
@@ -61,6 +63,7 @@ def test_nothing_else_of_the_ledger_leaves_the_region(account: Account) -> None:
     read = "s3:GetObjectVersionForReplication"
     secure = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
     assert account.allows(role, read, f"{ledger}/provenance/x.json", secure)
+    assert account.allows(role, read, f"{ledger}/withdrawn.json", secure)
     assert not account.allows(role, read, f"{ledger}/results/ci/x.json", secure)
     assert not account.allows(role, "s3:GetObject", f"{ledger}/provenance/x.json", secure)
 
@@ -69,7 +72,7 @@ def test_the_bucket_there_is_the_one_that_is_named_here(backup: Mapping[str, Any
     [bucket] = [each for each in backup["Resources"].values() if each["Type"] == "AWS::S3::Bucket"]
     assert BACKUP.endswith(bucket["Properties"]["BucketName"])
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
 
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
+from unittest.mock import MagicMock
 
 import pytest
 
-from tests.stacks.conftest import ROOT
+from assayctl.readers import Readers
 from tests.stacks.edge import SOURCE, Edge
 
 PASSWORD = "correct-horse"
+_STORE = MagicMock()
+DAVES_PASSWORD, _ = Readers(_STORE, "arn").set_password("dave")
 USERS = {
     "alice": hashlib.sha256(f"alice:{PASSWORD}".encode()).hexdigest(),
     "bob": hashlib.sha256(b"bob:other").hexdigest(),
     "colon": hashlib.sha256(b"colon:a:b").hexdigest(),
     "cut-off": hashlib.sha256(b"cut-off:x").hexdigest()[:63],
+    "dave": _STORE.put_key.call_args.kwargs["Value"],
     "empty": "",
     "too-long": hashlib.sha256(b"too-long:x").hexdigest() + "0",
     "upper": hashlib.sha256(b"upper:x").hexdigest().upper(),
@@ -119,11 +122,7 @@ def test_it_fits_cloudfront() -> None:
     ]
 
 
-def test_the_docs_make_an_entry_that_the_function_takes(edge: Edge) -> None:
-    """The commands of docs/how-to/serve-readers.md, run: name, password, hash."""
-    page = (ROOT / "docs" / "how-to" / "serve-readers.md").read_text()
-    [command] = re.findall(r"^entry=(.*)$", page, re.MULTILINE)
-    script = f'name=alice\npassword={PASSWORD}\nentry={command}\nprintf %s "$entry"'
-    answer = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, check=True)
-    assert answer.stdout == USERS["alice"]
-    assert "value" in edge.ask(basic(f"alice:{PASSWORD}"))
+def test_assayctl_makes_an_entry_that_the_function_takes(edge: Edge) -> None:
+    """What `assayctl reader add` hands to CloudFront's store, and the password that it prints."""
+    assert edge.ask(basic(f"dave:{DAVES_PASSWORD}"))["value"]["uri"] == "/nix-cache-info"
+    assert edge.ask(basic(f"dave:{DAVES_PASSWORD}x"))["value"]["statusCode"] == 401

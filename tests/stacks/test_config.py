@@ -200,9 +200,9 @@ MISSING: Any = object()
         ("keyName", "a b", "keyName"),
         ("keyRotationDays", 29, "keyRotationDays"),
         ("keyRotationDays", 3651, "keyRotationDays"),
-        ("keyRotationDays", 59, "keyRotationDays"),
+        ("keyRotationDays", 60, "keyRotationDays"),
         ("keyOverlapDays", 0, "keyOverlapDays"),
-        ("keyOverlapDays", 366, "keyRotationDays"),
+        ("keyOverlapDays", 365, "keyRotationDays"),
         ("domain", "cache.example.org", "domain"),
         ("domain.names", [], "domain.names"),
         ("domain.names", ["cache.example.org"] * 2, "domain.names[1]"),
@@ -292,7 +292,7 @@ def test_the_error_names_the_field_and_its_line(path: str, value: object, field:
             f"{LEAST}keyRotationDays: 30\n",
             (
                 "config/prod.yaml:3: keyRotationDays: is 30, but a key signs beside the next one for 90 days "
-                "(keyOverlapDays), and only one can: write 90 or more, or lower keyOverlapDays"
+                "(keyOverlapDays), and only one can: write 91 or more, or lower keyOverlapDays"
             ),
         ),
         (

@@ -9,7 +9,7 @@ import botocore.loaders
 import pytest
 
 from tests.stacks.conftest import ROOT, Synthesis
-from tests.stacks.policy_evaluator import ACCOUNT, ADMINISTRATOR, REGION, Account
+from tests.stacks.policy_evaluator import ACCOUNT, ADMINISTRATOR, ANYBODY, ELSEWHERE, NOBODY, REGION, Account
 
 HASH_PART = "0123456789abcdfghijklmnpqrsvwxyz"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:assay/test/signing-key"
@@ -143,13 +143,36 @@ def test_nobody_replaces_a_vote(account: Account, who: str) -> None:
     assert account.decide(principal, "s3:PutObject", vote, s3__if_none_match="*")
 
 
-def test_i8_only_ingest_reads_the_signing_key(account: Account) -> None:
-    readers = {
-        principal
-        for principal in (account.role("IngestRole"), account.role("Builderci"), ADMINISTRATOR)
-        if account.decide(principal, "secretsmanager:GetSecretValue", f"{SECRET}-AbCdEf")
+def test_i8_three_functions_read_the_signing_key_and_nobody_else(account: Account) -> None:
+    everybody = {*account.roles(), ADMINISTRATOR, ELSEWHERE, NOBODY, ANYBODY}
+    readers = {who for who in everybody if account.decide(who, "secretsmanager:GetSecretValue", f"{SECRET}-AbCdEf")}
+    assert readers == {account.role(name) for name in ("IngestRole", "KeysRole", "ResigningRole")}
+
+
+def test_i8_no_role_is_granted_more_of_any_secret_than_this(account: Account) -> None:
+    """What the secret's own policy denies counts as granted here: that policy is a second wall, not the first."""
+    read = ("secretsmanager:GetSecretValue", f"{SECRET}-??????")
+    granted = {
+        who: secrets
+        for who in account.roles()
+        if (secrets := {grant for grant in account.grants_of(who) if _is_of_secrets(*grant)})
     }
-    assert readers == {account.role("IngestRole")}
+    assert granted == {
+        account.role("IngestRole"): {read},
+        account.role("ResigningRole"): {read},
+        account.role("KeysRole"): {
+            read,
+            ("secretsmanager:DescribeSecret", f"{SECRET}-??????"),
+            ("secretsmanager:PutSecretValue", f"{SECRET}-??????"),
+            ("secretsmanager:UpdateSecretVersionStage", f"{SECRET}-??????"),
+        },
+    }
+
+
+def _is_of_secrets(action: str, resource: str) -> bool:
+    """Whether a grant may be one, as far as its wildcards go."""
+    service = action.partition(":")[0].lower()
+    return service == "secretsmanager" or "*" in service or ":secretsmanager:" in resource
 
 
 def test_an_operator_can_put_the_key_in(account: Account) -> None:

@@ -115,7 +115,7 @@ def test_i8_the_machine_calls_its_function_and_reads_no_object(account: Account)
 
 def test_the_function_knows_what_it_needs_and_has_the_time_that_its_code_counts_with(synthesis: Synthesis) -> None:
     function = synthesis.function("resign")
-    variables = dict.fromkeys(ResignSettings(cache_bucket="", signing_secret_id="").to_environment())
+    variables = dict.fromkeys(ResignSettings(cache_bucket="", ledger_bucket="", signing_secret_id="").to_environment())
     assert set(function["Environment"]["Variables"]) == set(variables)
     assert function["Environment"]["Variables"]["ASSAY_STAGE"] == "test"
     assert function["Timeout"] == FUNCTION_TIMEOUT_SECONDS

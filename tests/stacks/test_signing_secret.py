@@ -14,5 +14,19 @@ def test_the_template_holds_no_key_and_makes_none(synthesis: Synthesis) -> None:
 
 def test_the_key_outlives_the_stack(synthesis: Synthesis) -> None:
     [secret] = [r for r in synthesis.template["Resources"].values() if r["Type"] == "AWS::SecretsManager::Secret"]
-    assert secret["DeletionPolicy"] == "Retain"
+    assert secret["DeletionPolicy"] == "RetainExceptOnCreate"
     assert secret["UpdateReplacePolicy"] == "Retain"
+
+
+def test_i8_the_key_stays_closed_when_the_stack_is_gone(synthesis: Synthesis) -> None:
+    """The secret is left behind, and who may read everything in the account would read it."""
+    [policy] = [
+        resource
+        for resource in synthesis.template["Resources"].values()
+        if resource["Type"] == "AWS::SecretsManager::ResourcePolicy"
+    ]
+    assert (policy["DeletionPolicy"], policy["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    # By ARN, in a condition: in a Principal, IAM would put a number in place of a role that is gone.
+    for statement in policy["Properties"]["ResourcePolicy"]["Statement"]:
+        assert statement["Principal"] == {"AWS": "*"}
+        assert set(statement["Condition"]) == {"ArnNotEquals"}
