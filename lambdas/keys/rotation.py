@@ -70,7 +70,12 @@ class Rotation:
             )
         if CURRENT in stages:
             return  # done before
-        self._do(step, version_id)
+        try:
+            self._do(step, version_id)
+        except PermanentError:
+            # Else Secrets Manager would take it for a rotation under way, and begin none when it is time.
+            self._secret.drop_pending(version_id)
+            raise
 
     def rotate(self, version_id: str) -> None:
         """Do all steps at once, for an operator; the same ``version_id`` again does nothing more."""

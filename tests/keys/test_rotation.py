@@ -31,12 +31,12 @@ _THROTTLED = (
 @contextmanager
 def _hooked(event: str, hook: Callable[..., Any], *clients: BaseClient) -> Iterator[None]:
     for client in clients:
-        client.meta.events.register(event, hook, unique_id="hook")
+        client.meta.events.register(event, hook, unique_id=event)
     try:
         yield
     finally:
         for client in clients:
-            client.meta.events.unregister(event, unique_id="hook")
+            client.meta.events.unregister(event, unique_id=event)
 
 
 def _drop(keys: Keys, stage: str) -> None:
@@ -210,8 +210,21 @@ def test_no_key_is_pushed_out_while_readers_may_trust_it_alone(keys: Keys) -> No
     ) as caught:
         keys.call(rotate=str(uuid.uuid4()))
     assert "assayctl retire-key cache.test-1" in caught.value.remedy
-    with _empty_version(keys) as version_id, pytest.raises(PermanentError, match=r"^overlap-not-over"):
+    dropped: list[object] = []
+
+    def drop(params: dict[str, Any], **_: object) -> object:
+        dropped.append(json.loads(params["body"]))
+        return SimpleNamespace(status_code=200, headers={}), {}
+
+    with (
+        _empty_version(keys) as version_id,
+        _hooked("before-call.secrets-manager.UpdateSecretVersionStage", drop, keys.clients.secrets),
+        pytest.raises(PermanentError, match=r"^overlap-not-over"),
+    ):
         keys.step("createSecret", version_id)
+    # Else Secrets Manager would see a rotation under way, and begin none when it is time.
+    secret_id = keys.settings.signing_secret_id
+    assert dropped == [{"SecretId": secret_id, "VersionStage": "AWSPENDING", "RemoveFromVersionId": version_id}]
     assert (keys.text(), keys.text("AWSPREVIOUS")) == (second, first)
     # Over, or ended by an operator.
     assert keys.without_overlap().call(rotate=str(uuid.uuid4())) == ("cache.test-3", "cache.test-2")
@@ -228,6 +241,8 @@ def test_a_key_that_became_promised_meanwhile_is_not_pushed_out_by_the_last_step
     with pytest.raises(PermanentError, match=r"^overlap-not-over"):
         keys.step("finishSecret", version_id)
     assert (keys.text(), keys.text("AWSPREVIOUS")) == (second, first)
+    with pytest.raises(keys.clients.secrets.exceptions.ResourceNotFoundException):
+        keys.text("AWSPENDING")
 
 
 def test_a_name_is_given_once_in_the_life_of_a_cache(keys: Keys) -> None:
@@ -263,7 +278,7 @@ def test_of_two_announcements_at_once_the_later_has_read_the_earlier(keys: Keys)
     keys.call()
 
     def overtake(**_: object) -> None:
-        keys.clients.s3.meta.events.unregister("before-call.s3.PutObject", unique_id="hook")
+        keys.clients.s3.meta.events.unregister("before-call.s3.PutObject", unique_id="before-call.s3.PutObject")
         keys.clients.s3.put_object(Bucket=keys.settings.cache_bucket, Key="public-keys.json", Body=b"{}")
 
     with (
