@@ -249,7 +249,7 @@ def test_without_a_list_that_can_be_read_nothing_is_published(
     assert world.verdict(thing.path) == PUBLISHED
 
 
-@pytest.mark.parametrize("fault", [answer(403, "AccessDenied"), timeout()], ids=str)
+@pytest.mark.parametrize("fault", [answer(403, "AccessDenied"), timeout()], ids=["refused", "silent"])
 def test_a_list_that_aws_does_not_give_out_is_not_an_empty_one(world: World, builder: Builder, fault: Any) -> None:  # noqa: ANN401
     thing = builder.build("leaf")
     world.submit(thing)
