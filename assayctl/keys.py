@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _IMPORTS: Final = uuid.UUID("6d0a4c52-6f0f-4f9b-8b8f-0a6a7c1f8f5e")
-"""The namespace of the version ids of imported keys: the same key again is the same version."""
+"""The namespace of the version ids of imported keys: a request that is repeated makes one version."""
 
 
 def announced(deployment: Deployment) -> PublicKeys:
@@ -49,10 +49,10 @@ class SigningSecret:
         self._name = deployment.output(Output.SIGNING_SECRET_NAME)
 
     def import_key(self, text: str, public_keys: PublicKeys) -> str:
-        """Sign with an existing key from now on; returns its public key. Done again, it comes to the same.
+        """Sign with an existing key from now on; returns its public key.
 
-        Raises :class:`PermanentError` (``argument-invalid``), which does not quote ``text``, for what is no key, and
-        for one that would take away from readers what ``public_keys`` has told them.
+        ``public_keys`` are those of this moment. Raises :class:`PermanentError` (``argument-invalid``), which does not
+        quote ``text``, for what is no key, and for one that would take away from readers what they have told them.
         """
         try:
             key = SecretKey.parse(text.strip())
@@ -74,15 +74,10 @@ class SigningSecret:
                     f"Until {previous.until:%Y-%m-%d %H:%M} readers may trust {name} alone; another key would end it.",
                     f"Wait until then, or end it yourself: `assayctl retire-key {name}`.",
                 )
-        version = str(uuid.uuid5(_IMPORTS, str(public_key)))
+        # A version of its own each time that it follows another key: the overlap counts from its date.
+        version = str(uuid.uuid5(_IMPORTS, f"{self.stages().get(CURRENT)} {public_key}"))
         with aws(f"The secret {self._name} cannot be written"):
             self._secrets.put_secret_value(SecretId=self._name, SecretString=text.strip(), ClientRequestToken=version)
-            present = self.stages().get(CURRENT)
-            if present is not None and present != version:
-                # It had been imported once before, and another has followed it since: AWS has changed nothing.
-                self._secrets.update_secret_version_stage(
-                    SecretId=self._name, VersionStage=CURRENT, MoveToVersionId=version, RemoveFromVersionId=present
-                )
         return str(public_key)
 
     def retire_previous(self) -> None:

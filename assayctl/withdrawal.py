@@ -58,15 +58,19 @@ def plan(
     for hash_part in wanted:
         if hash_part in narinfos:
             continue
-        if withdrawn.refused(hash_part):
-            gone.append(hash_part)
-        elif (deletion := published.deletion(hash_part)) is not None:
-            # It went by hand, or because of what it references: nothing refuses it yet.
-            gone.append(hash_part)
-            if deletion.nar_hash is not None:
-                bad[hash_part] = deletion.nar_hash
-        else:
+        deletion = published.deletion(hash_part)
+        if deletion is None and not withdrawn.refused(hash_part):
             unknown.append(hash_part)
+            continue
+        gone.append(hash_part)
+        # What went by hand, or because of what it references, nothing refuses yet: another object of the path may be
+        # on the list.
+        if (
+            deletion is not None
+            and deletion.nar_hash is not None
+            and not withdrawn.refuses(hash_part, deletion.nar_hash)
+        ):
+            bad[hash_part] = deletion.nar_hash
     return Withdrawal(tuple(wanted), _doomed(wanted, narinfos), bad, tuple(gone), tuple(unknown))
 
 

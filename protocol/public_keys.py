@@ -16,8 +16,8 @@ from nixcache.signature import PublicKey
 from protocol.keys import PUBLIC_KEYS_JSON_KEY
 
 VERSION: Final = 1
-MAX_PUBLIC_KEYS_SIZE: Final = 65_536
-"""Bytes: hundreds of keys, and a cache has one more each time that it rotates."""
+MAX_PUBLIC_KEYS_SIZE: Final = 1024**2
+"""Bytes: thousands of keys, and a cache has one more each time that it rotates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from protocol.fields import Fields
 SCHEMA: Final = 1
 """Whoever does not know a document's schema may not go on as if nothing were withdrawn."""
 MAX_SIZE: Final = 8 * 1024 * 1024
-"""Bytes of a document, which ingest holds in memory (I7): some 60,000 entries."""
+"""Bytes of a document, which ingest holds in memory (I7): some 60,000 entries, or 90,000 traces."""
 KEPT_SECONDS: Final = 300.0
 """For how long ingest goes by what it has read. A leaf would cost a request more if it read for each."""
 SETTLED: Final = timedelta(minutes=10)
@@ -122,7 +122,8 @@ class Withdrawn:
             raise PermanentError(
                 WithdrawnCode.WITHDRAWN_MALFORMED,
                 f"The list of what is withdrawn would have {len(data)} bytes, more than {MAX_SIZE}.",
-                remedy="Take paths that nobody will submit any more from it: `assayctl readmit PATH`.",
+                remedy="Withdraw some of what references the path first, and the rest tomorrow, when those traces have"
+                " ended; or take from it what nobody will submit any more: `assayctl readmit PATH`.",
             )
         return data
 

@@ -7,6 +7,7 @@ import argparse
 from assayctl.deployment import Deployment
 from assayctl.key_function import KeyFunction
 from assayctl.keys import SigningSecret, announced
+from protocol.signing_secret import CURRENT
 
 _LARGEST = 4096
 
@@ -28,7 +29,12 @@ def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     """Do it; raises PermanentError and TransientError."""
     with arguments.file as file:
         text = file.read(_LARGEST)
-    public_key = SigningSecret(deployment).import_key(text, announced(deployment))
-    KeyFunction(deployment).announce()
+    function = KeyFunction(deployment)
+    secret = SigningSecret(deployment)
+    if CURRENT in secret.stages():
+        # Anew: by what readers were told before the last change, a key that they trust could be pushed out.
+        function.announce()
+    public_key = secret.import_key(text, announced(deployment))
+    function.announce()
     print(f"It signs from now on. Readers trust it as\n{public_key}")
     return 0

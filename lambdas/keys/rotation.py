@@ -96,7 +96,7 @@ class Rotation:
         way: begin none, or end that one, with a key that is past.
         """
         for version_id, stages in self._secret.stages().items():
-            if PENDING in stages and CURRENT not in stages and (PREVIOUS in stages or self._is_stale(version_id)):
+            if PENDING in stages and CURRENT not in stages and (PREVIOUS in stages or self._is_left(version_id)):
                 self._secret.drop_pending(version_id)
 
     def _do(self, step: Step, version_id: str) -> None:
@@ -131,6 +131,13 @@ class Rotation:
                 f"Until {until:%Y-%m-%d %H:%M} readers may trust {previous.key.name} alone; a new key would end it.",
                 remedy=f"Wait until then, or end it yourself: `assayctl retire-key {previous.key.name}`.",
             )
+
+    def _is_left(self, version_id: str) -> bool:
+        """Tell whether nobody will end that rotation; Secrets Manager begins one with a version without a value."""
+        if self._secret.pending(version_id) is not None:
+            return self._is_stale(version_id)
+        changed = self._secret.last_changed()
+        return changed is not None and self._now - changed > _UNFINISHED
 
     def _is_stale(self, version_id: str) -> bool:
         pending = self._secret.pending(version_id)

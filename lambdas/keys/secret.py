@@ -61,6 +61,11 @@ class SigningSecret:
         with aws_call(f"DescribeSecret of {self._secret_id}"):
             return self._secrets.describe_secret(SecretId=self._secret_id).get("VersionIdsToStages", {})
 
+    def last_changed(self) -> datetime | None:
+        """Return when anything of the secret was changed last, its stages included; None if that was never."""
+        with aws_call(f"DescribeSecret of {self._secret_id}"):
+            return self._secrets.describe_secret(SecretId=self._secret_id).get("LastChangedDate")
+
     def put(self, key: SecretKey, *, version_id: str, stage: str) -> bool:
         """Write ``key`` as ``version_id``, once: False if that version holds another already."""
         with aws_call(f"PutSecretValue of {self._secret_id}"):

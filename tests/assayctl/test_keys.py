@@ -97,11 +97,23 @@ def test_a_retired_key_does_not_come_back_as_one_that_is_being_made(stage: Stage
     """Secrets Manager leaves AWSPENDING at what a rotation has made, and would end the next rotation with it."""
     _import(run, tmp_path, SecretKey.generate("mine-1"))
     assert run("rotate-key").code == 0
-    _import(run, tmp_path, SecretKey.parse(_value(stage, "AWSPREVIOUS")))
-    made = f"{stage.name}.test-1"
-    assert run("retire-key", made).code == 0
-    secrets = stage.session.client("secretsmanager")
-    stages = secrets.describe_secret(SecretId=stage[Output.SIGNING_SECRET_NAME])["VersionIdsToStages"]
+    secrets, secret_id = stage.session.client("secretsmanager"), stage[Output.SIGNING_SECRET_NAME]
+
+    def holder(of: str) -> str:
+        versions = secrets.describe_secret(SecretId=secret_id)["VersionIdsToStages"]
+        [version] = [version for version, stages in versions.items() if of in stages]
+        return version
+
+    # Back to the first, by AWS's own command: moto's PutSecretValue does not find what was made current by its stage.
+    secrets.update_secret_version_stage(
+        SecretId=secret_id,
+        VersionStage="AWSCURRENT",
+        MoveToVersionId=holder("AWSPREVIOUS"),
+        RemoveFromVersionId=holder("AWSCURRENT"),
+    )
+    assert holder("AWSPENDING") == holder("AWSPREVIOUS")
+    assert run("retire-key", f"{stage.name}.test-1").code == 0
+    stages = secrets.describe_secret(SecretId=secret_id)["VersionIdsToStages"]
     assert {name for names in stages.values() for name in names}.isdisjoint({"AWSPREVIOUS", "AWSPENDING"})
 
 
@@ -116,11 +128,31 @@ def test_the_same_key_again_changes_nothing(stage: Stage, run: Run, tmp_path: Pa
     assert (_value(stage), _value(stage, "AWSPREVIOUS")) == (new.reveal(), old.reveal())
 
 
+def test_an_import_goes_by_what_is_in_the_secret_and_not_by_what_was_announced(
+    stage: Stage, run: Run, tmp_path: Path
+) -> None:
+    """After a change of which nobody was told, a second one would push out what readers trust."""
+    first, second = SecretKey.generate("mine-1"), SecretKey.generate("mine-2")
+    _import(run, tmp_path, first)
+    s3, bucket = stage.session.client("s3"), stage[Output.CACHE_BUCKET]
+    told = s3.get_object(Bucket=bucket, Key="public-keys.json")["Body"].read()
+    _import(run, tmp_path, second)
+    s3.put_object(Bucket=bucket, Key="public-keys.json", Body=told)
+    ended = _import(run, tmp_path, SecretKey.generate("mine-3"))
+    assert (ended.code, "readers may trust mine-1 alone" in ended.err) == (2, True)
+    assert (_value(stage), _value(stage, "AWSPREVIOUS")) == (second.reveal(), first.reveal())
+
+
 def test_back_to_the_key_before_loses_none(stage: Stage, run: Run, tmp_path: Path) -> None:
     old, new = SecretKey.generate("mine-1"), SecretKey.generate("mine-2")
+    versions = []
     for key in (old, new, old):
         assert _import(run, tmp_path, key).code == 0
+        secrets = stage.session.client("secretsmanager")
+        versions.append(secrets.get_secret_value(SecretId=stage[Output.SIGNING_SECRET_NAME])["VersionId"])
     assert (_value(stage), _value(stage, "AWSPREVIOUS")) == (old.reveal(), new.reveal())
+    # A version of its own, for the overlap counts from its date: the key between signs on beside it.
+    assert len(set(versions)) == 3
 
 
 def test_no_import_ends_an_overlap(stage: Stage, run: Run, tmp_path: Path) -> None:

@@ -114,12 +114,18 @@ def test_what_was_done_is_delivered_also_where_some_were_left(run: Run, stage: S
     [
         ("mine-3", "mine-3 is the key that signs"),
         ("mine-2", "`assayctl retire-key mine-2`"),
-        ("mine-l", "never announced a key mine-l"),
     ],
 )
-def test_a_name_that_would_read_the_cache_for_nothing_is_refused(
-    run: Run, states: _StepFunctions, name: str, said: str
-) -> None:
+def test_a_key_that_is_in_use_is_not_revoked(run: Run, states: _StepFunctions, name: str, said: str) -> None:
     ended = run("re-sign", "--revoked", "mine-1", "--revoked", name)
     assert (ended.code, said in ended.err) == (2, True), ended.err
     assert states.started == []
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_name_that_was_never_announced_is_said(run: Run, states: _StepFunctions) -> None:
+    """A typing error, or a key of the cache that was moved here."""
+    ended = run("re-sign", "--revoked", "mine-l", "--no-wait")
+    assert (ended.code, "never announced a key mine-l" in ended.err) == (0, True)
+    assert "run once more" in ended.out
+    assert states.started == [{"mode": "reverify", "revoked": ["mine-l"]}]

@@ -289,6 +289,18 @@ def test_what_went_by_hand_or_with_another_is_refused_when_it_is_named(stage: St
     assert _withdrawn(stage).refused(TOOL.hash_part) == {HASH}
 
 
+def test_another_bad_object_that_went_by_hand_is_refused_as_well(stage: Stage, run: Run) -> None:
+    """The path is on the list for the first, which says nothing of the second."""
+    run("withdraw", OTHER.hash_part, "--yes")
+    second = Hash(HashAlgorithm.SHA256, bytes([2] * 32))
+    _publish(stage, OTHER, second)
+    stage.session.client("s3").delete_object(
+        Bucket=stage[Output.CACHE_BUCKET], Key=str(CacheNarInfoKey(OTHER.hash_part))
+    )
+    assert run("withdraw", OTHER.hash_part, "--yes").code == 0
+    assert _withdrawn(stage).refused(OTHER.hash_part) == {HASH, second}
+
+
 def test_again_takes_what_came_back_and_nothing_else(stage: Stage, run: Run) -> None:
     """Containers went by an older list. What was built anew meanwhile has another NarHash, and stays."""
     run("withdraw", LIB.hash_part, OTHER.hash_part, "--yes")

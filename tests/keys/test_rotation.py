@@ -304,6 +304,17 @@ def test_a_key_that_was_left_unfinished_is_dropped_after_a_day(keys: Keys) -> No
     assert keys.text() == first
 
 
+def test_a_version_that_never_got_a_key_is_dropped_after_a_day(keys: Keys) -> None:
+    """Secrets Manager begins with one, and a function that is broken that hour never gives it a value."""
+    keys.call()
+    keys.begin()
+    keys.call_at(datetime.now(UTC) + timedelta(hours=23))
+    assert keys.text("AWSPENDING") == "being made"
+    keys.call_at(datetime.now(UTC) + timedelta(hours=25))
+    with pytest.raises(keys.clients.secrets.exceptions.ResourceNotFoundException):
+        keys.text("AWSPENDING")
+
+
 @pytest.mark.parametrize("token", ["", "x", "a" * 31, "a" * 65])
 def test_a_token_that_secrets_manager_would_not_take_is_said(keys: Keys, token: str) -> None:
     with pytest.raises(PermanentError, match=r"^event-malformed \(rotate\): .* is no version's id"):

@@ -93,8 +93,8 @@ def test_keys_that_cannot_be_read_leave_the_page_as_it_is(announced: Site) -> No
         announced.put(PUBLIC_KEYS_JSON_KEY, broken)
         with pytest.raises(TransientError, match=r"public-keys\.json cannot be read"):
             _write(announced)
-    announced.put(PUBLIC_KEYS_JSON_KEY, b" " * 100_000)
-    with pytest.raises(TransientError, match="more than 65,536 bytes"):
+    announced.put(PUBLIC_KEYS_JSON_KEY, b" " * 1_100_000)
+    with pytest.raises(TransientError, match="more than 1,048,576 bytes"):
         _write(announced)
     assert announced.get(INDEX_KEY) == page
 
