@@ -2,7 +2,8 @@
 
 Its queue loses a message that arrives while another is deleted, which would be taken for a submission that we lost. And
 it reads its own directory at each request, copies messages in depth, and asks for the time, by the calendar, some
-thirty times a message: that is most of what its requests take. Once it checks signatures, it also wants one on the
+thirty times a message: that is most of what its requests take. It looks and then writes, so of those who create or
+replace one object at once, two may be told that they were first. And once it checks signatures, it wants one on the
 request that brings a CI job its first credentials, which has none by nature.
 """
 
@@ -14,12 +15,16 @@ import time
 from collections.abc import Iterable
 
 from moto import backends
+from moto.core.common_types import TYPE_RESPONSE
+from moto.s3.responses import S3Response
 from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue
 from moto.sts.responses import TokenResponse
 
 _deleting = threading.Lock()
+_putting = threading.Lock()
+_put_object = S3Response.put_object
 
 
 def repair() -> None:
@@ -29,6 +34,7 @@ def repair() -> None:
     # The copy is given other attributes as a whole, so what it shares with the message in the queue stays as it is.
     models.deepcopy = copy.copy  # type: ignore[assignment, attr-defined]
     models.unix_time_millis = _now  # type: ignore[assignment, attr-defined]
+    S3Response.put_object = _put_one_at_a_time  # type: ignore[method-assign, assignment]
     checked = TokenResponse._authenticate_and_authorize_normal_action  # noqa: SLF001 - moto's own method
 
     def authenticate(response: TokenResponse, resource: str = "*") -> None:
@@ -43,6 +49,12 @@ def repair() -> None:
         return modules
 
     backends.list_of_moto_modules = known_modules
+
+
+def _put_one_at_a_time(response: S3Response) -> TYPE_RESPONSE:
+    """Look and write as one step; unconditional writes too, or one could come between the two."""
+    with _putting:
+        return _put_object(response)
 
 
 def _delete_message(queue: Queue, receipt_handle: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
@@ -44,13 +44,15 @@ class Breach:
 class Promise:
     """``sentence`` is what is promised, ``relied_on`` who counts on it, ``broken`` which engines do not keep it.
 
-    Where too few keep it, ``documented`` says where AWS itself promises it.
+    ``repaired`` engines keep it only since we mended them, so they are no witnesses. Where too few keep it,
+    ``documented`` says where AWS itself promises it.
     """
 
     sentence: str
     service: Service
     relied_on: str
     broken: Mapping[EngineName, Breach]
+    repaired: Collection[EngineName]
     documented: str | None
 
     def kept_by(self, engine: EngineName) -> bool:
@@ -59,8 +61,9 @@ class Promise:
 
     @property
     def witnesses(self) -> tuple[EngineName, ...]:
-        """The engines that keep it, the simulator left out."""
-        return tuple(engine for engine in EngineName if engine is not EngineName.MEMORY and self.kept_by(engine))
+        """The engines that keep it of themselves, the simulator left out."""
+        ours = {EngineName.MEMORY, *self.repaired}
+        return tuple(engine for engine in EngineName if engine not in ours and self.kept_by(engine))
 
 
 PROMISES: Final[dict[str, Promise]] = {}
@@ -72,6 +75,7 @@ def promise(
     *,
     relied_on: str,
     broken: Mapping[EngineName, Breach] | None = None,
+    repaired: Collection[EngineName] = (),
     documented: str | None = None,
 ) -> Callable[[Test], Test]:
     """Make a function whose docstring is the promise into a test of each engine that has ``service``.
@@ -80,7 +84,7 @@ def promise(
     """
 
     def register(test: Test) -> Test:
-        found = Promise(" ".join((test.__doc__ or "").split()), service, relied_on, broken or {}, documented)
+        found = Promise(" ".join((test.__doc__ or "").split()), service, relied_on, broken or {}, repaired, documented)
         PROMISES[test.__name__] = found
         engines = [
             pytest.param(engine, id=engine.value, marks=_marks(found.broken.get(engine)))

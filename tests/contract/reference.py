@@ -51,7 +51,9 @@ def _cell(promise: Promise, engine: EngineName) -> str:
     if engine not in promise.service.engines:
         return "-"
     breach = promise.broken.get(engine)
-    return f"no: {breach.instead}" if breach else "yes"
+    if breach:
+        return f"no: {breach.instead}"
+    return "yes, repaired" if engine in promise.repaired else "yes"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ RACERS = 8
 ROUNDS = 5
 
 
-@promise(Service.S3, relied_on="publishing: the first writer of a narinfo wins (I3)")
+@promise(Service.S3, relied_on="publishing: the first writer of a narinfo wins (I3)", repaired=[EngineName.MOTO])
 def test_one_conditional_create_wins(engine: Engine) -> None:
     """Of those who create one key at once with `If-None-Match: *`, exactly one succeeds, and its bytes stay."""
     bucket = engine.create_bucket(versioned=True)
@@ -83,7 +83,7 @@ def test_what_is_gone_is_not_replaced(engine: Engine) -> None:
     assert refusal(lambda: s3.get_object(Bucket=bucket, Key="k")) == "NoSuchKey"
 
 
-@promise(Service.S3, relied_on="results and votes: no update is lost (I6)")
+@promise(Service.S3, relied_on="results and votes: no update is lost (I6)", repaired=[EngineName.MOTO])
 def test_one_replacement_wins(engine: Engine) -> None:
     """Of those who replace one version at once with its ETag in `If-Match`, exactly one succeeds."""
     bucket = engine.create_bucket(versioned=False)

@@ -1,15 +1,21 @@
-"""I6, of the local service: no message is lost by moto itself, or the blame would be ours."""
+"""I3 and I6, of the local service: moto itself loses no message and lets one writer win, or the blame would be ours."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.s3.models import FakeKey, S3Backend
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, sqs_backends
 
+from lambdas.ingest.adapters.aws_call import error_code
 from local.moto_repairs import repair
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -65,3 +71,31 @@ def test_a_message_can_be_deleted_twice_but_not_without_its_handle(queue: Queue)
     queue.delete_message(one.receipt_handle)
     with pytest.raises(ReceiptHandleIsInvalid):
         queue.delete_message("another")
+
+
+def test_of_those_who_create_at_once_one_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have looked before either writes, unless looking and writing are one step."""
+    repair()
+    both_have_looked = threading.Barrier(2)
+    look = S3Backend.get_object
+
+    def wait_for_the_other(backend: S3Backend, bucket: str, key: str) -> FakeKey | None:
+        found = look(backend, bucket, key)
+        with suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(timeout=0.5)
+        return found
+
+    with mock_aws():
+        s3 = boto3.client("s3", region_name=REGION, aws_access_key_id="any", aws_secret_access_key="any")
+        s3.create_bucket(Bucket="bucket")
+
+        def create(body: bytes) -> str:
+            try:
+                s3.put_object(Bucket="bucket", Key="key", Body=body, IfNoneMatch="*")
+            except ClientError as error:
+                return error_code(error)
+            return "first"
+
+        with monkeypatch.context() as patched, ThreadPoolExecutor() as pool:
+            patched.setattr(S3Backend, "get_object", wait_for_the_other)
+            assert sorted(pool.map(create, (b"a", b"b"))) == ["PreconditionFailed", "first"]
