@@ -74,6 +74,12 @@ class SigningSecret:
                     f"Until {previous.until:%Y-%m-%d %H:%M} readers may trust {name} alone; another key would end it.",
                     f"Wait until then, or end it yourself: `assayctl retire-key {name}`.",
                 )
+        if public_key in public_keys.past:
+            # It may have leaked, and a command from somebody's history must not have it sign again.
+            raise invalid(
+                f"{public_key.name} was this cache's key before, and was retired or rotated away.",
+                "Import a key with a name of its own.",
+            )
         # A version of its own each time that it follows another key: the overlap counts from its date.
         version = str(uuid.uuid5(_IMPORTS, f"{self.stages().get(CURRENT)} {public_key}"))
         with aws(f"The secret {self._name} cannot be written"):

@@ -29,10 +29,15 @@ _NO_SUCH_KEY: Final = "NoSuchKey"
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What was taken out under a hash part and can come back: ``nar_hash`` is None where nobody can read it."""
+    """What was taken out under a hash part and can come back: ``narinfo`` is None where nobody can read it."""
 
     hash_part: HashPart
-    nar_hash: Hash | None
+    narinfo: NarInfo | None
+
+    @property
+    def nar_hash(self) -> Hash | None:
+        """What the list of what is withdrawn knows it by."""
+        return self.narinfo.nar_hash if self.narinfo is not None else None
 
 
 class Published:
@@ -80,8 +85,7 @@ class Published:
         markers, versions = self._versions(key)
         if not markers or not versions:
             return None
-        narinfo = self._parse(self._read(key, versions[0]) or b"")
-        return Deletion(hash_part, narinfo.nar_hash if narinfo is not None else None)
+        return Deletion(hash_part, self._parse(self._read(key, versions[0]) or b""))
 
     def restore(self, deletion: Deletion) -> None:
         """Take the deletions of a narinfo and its listing back, until the newest version is there again."""

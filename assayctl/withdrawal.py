@@ -10,7 +10,7 @@ from assayctl.published import Published, with_referrers
 from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import HashPart
-from protocol.withdrawn import Entry, Withdrawn
+from protocol.withdrawn import TRACES_KEPT, Entry, Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +74,24 @@ def plan(
     return Withdrawal(tuple(wanted), _doomed(wanted, narinfos), bad, tuple(gone), tuple(unknown))
 
 
-def plan_again(withdrawn: Withdrawn, narinfos: Mapping[HashPart, NarInfo | None]) -> Withdrawal:
+def plan_again(withdrawn: Withdrawn, narinfos: Mapping[HashPart, NarInfo | None], now: datetime) -> Withdrawal:
     """Return what is on the list and published in spite of it, and what references something of it that is not there.
 
     What was published in its place, with another NarHash, is left alone, and nothing is refused that was not before.
+    So is what references a path that went more than a day ago: ingest has looked since, so a trusted upstream has it.
     """
     referenced = {
         reference.hash_part for narinfo in narinfos.values() if narinfo is not None for reference in narinfo.references
     }
     wanted: dict[HashPart, None] = {}
     bad: dict[HashPart, Hash] = {}
+    lately = {entry.hash_part for entry in withdrawn.entries if now - entry.at < TRACES_KEPT}
     for hash_part in dict.fromkeys(entry.hash_part for entry in withdrawn.entries):
         narinfo = narinfos.get(hash_part)
         if narinfo is not None and withdrawn.refuses(hash_part, narinfo.nar_hash):
             wanted[hash_part] = None
             bad[hash_part] = narinfo.nar_hash
-        elif hash_part not in narinfos and hash_part in referenced:
+        elif hash_part not in narinfos and hash_part in referenced and hash_part in lately:
             wanted[hash_part] = None
     return Withdrawal(tuple(wanted), _doomed(wanted, narinfos), bad, gone=(), unknown=())
 

@@ -26,7 +26,8 @@ KEPT_SECONDS: Final = 300.0
 SETTLED: Final = timedelta(minutes=10)
 """After this long nothing is published against an entry: what was kept has ended, and so has the last commit that went
 by it, with all that an AWS client repeats."""
-_TRACES_KEPT: Final = timedelta(days=1)
+TRACES_KEPT: Final = timedelta(days=1)
+"""How long it matters that a path went only because of what it references."""
 
 
 class WithdrawnCode(StrEnum):
@@ -81,7 +82,7 @@ class Withdrawn:
         kept = {
             (entry.hash_part, entry.nar_hash): entry
             for entry in self.entries
-            if entry.nar_hash is not None or latest is None or latest - entry.at < _TRACES_KEPT
+            if entry.nar_hash is not None or latest is None or latest - entry.at < TRACES_KEPT
         }
         for entry in added:
             before = kept.get((entry.hash_part, entry.nar_hash))

@@ -21,14 +21,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         " input (-). It signs from now on; the one before signs beside it until the overlap ends. Refused while the"
         " overlap of a rotation lasts, and where readers know another key by its name. Destroy the file afterwards.",
     )
-    parser.add_argument("file", type=argparse.FileType("r"), help="the secret key; - for standard input")
+    parser.add_argument("file", type=argparse.FileType("rb"), help="the secret key; - for standard input")
     return parser
 
 
 def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     """Do it; raises PermanentError and TransientError."""
     with arguments.file as file:
-        text = file.read(_LARGEST)
+        text = file.read(_LARGEST).decode(errors="replace")
     function = KeyFunction(deployment)
     secret = SigningSecret(deployment)
     if CURRENT in secret.stages():

@@ -18,8 +18,10 @@ from protocol.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
 _POLL_SECONDS: Final = 5.0
+_CDN: Final = "The CDN goes on with the old text for an hour, unless this is run once more, and waited for."
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -51,19 +53,30 @@ def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     print(execution)
     if arguments.no_wait:
         if arguments.revoked:
-            print("The CDN goes on with the old text for an hour, unless this is run once more, and waited for.")
+            print(_CDN)
         return 0
-    while True:
-        with aws("Re-signing cannot be followed"):
-            described = states.describe_execution(executionArn=execution)
-        if described["status"] != "RUNNING":
-            break
-        time.sleep(_POLL_SECONDS)
+    try:
+        described = _ended(states, execution)
+    except BaseException:
+        # Interrupted, or its credentials expired: the machine goes on, but nobody will invalidate.
+        if arguments.revoked:
+            print(_CDN)
+        raise
     if arguments.revoked:
         # Also where some were left: what was re-signed is not to be served with the old signature for an hour.
         invalidate_everything(deployment)
     print(f"{described['status'].lower()} {described.get('output') or described.get('cause') or ''}".rstrip())
     return 0 if described["status"] == "SUCCEEDED" else 1
+
+
+def _ended(states: SFNClient, execution: str) -> DescribeExecutionOutputTypeDef:
+    """Wait for its end, for hours if need be; raises TransientError."""
+    while True:
+        with aws("Re-signing cannot be followed"):
+            described = states.describe_execution(executionArn=execution)
+        if described["status"] != "RUNNING":
+            return described
+        time.sleep(_POLL_SECONDS)
 
 
 def _check(revoked: Sequence[str], public_keys: PublicKeys) -> None:

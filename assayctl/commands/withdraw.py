@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, deployment: Deployment) -> int:
     withdrawn = withdrawn_list.read()
     narinfos = _narinfos(published)
     if arguments.again:
-        withdrawal = plan_again(withdrawn, narinfos)
+        withdrawal = plan_again(withdrawn, narinfos, datetime.now(UTC))
     else:
         withdrawal = plan(_wanted(arguments, s3, deployment), narinfos, withdrawn, published)
     for hash_part_ in withdrawal.doomed:

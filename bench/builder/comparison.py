@@ -111,29 +111,34 @@ class Bench:
         return name
 
     def _copied(self, here: Machine, peer: Peer, outputs: Sequence[str]) -> Run:
-        log = RequestLog(self.log)
+        log = self._begin()
         cost = run(*here.nix("copy", "--to", peer.url, *outputs), environment=here.environment)
         return _of_peer(peer, log, cost, build=None)
 
     def _hooked(self, load: Load, here: Machine, peer: Peer, hook: Path) -> Run:
-        log = RequestLog(self.log)
+        log = self._begin()
         cost = here.build(load, hook)
         return _of_peer(peer, log, cost, build=cost.seconds)
 
     def _beside(self, load: Load, here: Machine, ours: Ours) -> Run:
         with ours.daemon() as daemon:
             ours.wait_until_owned(daemon, _START_SECONDS)
-            log = RequestLog(self.log)
+            log = self._begin()
             started = time.monotonic()
             build = here.build(load, ours.hook)
             return _of_ours(load, ours, daemon, log, started, build)
 
     def _after(self, load: Load, here: Machine, ours: Ours) -> Run:
         build = here.build(load, ours.hook)
-        log = RequestLog(self.log)
+        log = self._begin()
         started = time.monotonic()
         with ours.upload_once() as uploader:
             return _of_ours(load, ours, uploader, log, started, build)
+
+    def _begin(self) -> RequestLog:
+        """Begin to count, at a server that has forgotten all events: moto walks over them at each new one."""
+        self.service.aws.client("sqs", UNCHECKED).purge_queue(QueueUrl=self.service.deployment.settings.queue_url)
+        return RequestLog(self.log)
 
     @contextmanager
     def _machine(self, generation: Generation) -> Iterator[tuple[Machine, Path]]:

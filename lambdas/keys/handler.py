@@ -64,6 +64,13 @@ def handle(
             rotation.take(_step(step), version_id)
         case {"rotate": str(version_id)}:
             rotation.rotate(_version_id(version_id))
+        case {"rotate": _} | {"Rotate": _} | {"Step": _}:
+            # Written by hand, as the runbooks have it: whoever goes on as if it had rotated retires the wrong key.
+            raise PermanentError(
+                KeyCode.EVENT_MALFORMED,
+                "That asks for a rotation in a way that nobody understands.",
+                remedy='Send {"rotate": "a UUID"}, or no event at all to announce the keys.',
+            )
         case _:
             # EventBridge's: a deployment is done, or a day is over.
             rotation.ensure_first()

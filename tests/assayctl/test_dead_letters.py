@@ -45,6 +45,12 @@ def test_a_list_says_what_each_is_about_and_takes_nothing(stage: Stage, run: Run
     assert _bodies(stage, Output.DEAD_LETTER_QUEUE_URL) == sorted(bodies)
 
 
+def test_no_key_can_look_like_another_message(stage: Stage, run: Run) -> None:
+    """A builder chooses its keys: no line of its own making, and nothing that a terminal obeys."""
+    _send(stage, json.dumps({"Records": [{"s3": {"object": {"key": "ci-2/x%0Aforged%1B[2K.narinfo"}}}]}))
+    assert run("dead-letters").out.endswith(" ci-2/x\\nforged\\x1b[2K.narinfo\n")
+
+
 def test_redrive_gives_all_to_ingest_once_more(stage: Stage, run: Run) -> None:
     _send(stage, *(f"message {number}" for number in range(12)))
     assert run("dead-letters", "redrive", "--all").code == 0

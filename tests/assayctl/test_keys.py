@@ -45,6 +45,12 @@ def test_an_imported_key_signs_and_only_its_public_half_is_shown(stage: Stage, r
     assert run("status").code == 0
 
 
+def test_a_file_that_is_no_text_is_no_key(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "key.gpg").write_bytes(b"\x99\xff\x00")
+    ended = run("import-key", str(tmp_path / "key.gpg"))
+    assert (ended.code, "no secret key" in ended.err) == (2, True)
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "name:notbase64", "cache.example.org-1:AAAA"])
 def test_what_is_no_key_is_refused_and_not_shown(
     stage: Stage, run: Run, key_file: Path, tmp_path: Path, text: str
@@ -79,6 +85,10 @@ def test_a_retired_key_is_out_of_reach(stage: Stage, run: Run, tmp_path: Path) -
     ended = run("retire-key", "mine-1")
     assert (ended.code, ended.out.splitlines()[-1]) == (1, "mine-1 is not the previous key: there is none.")
     assert "mine-1" not in run("status").out
+    # It may have leaked: a command from somebody's history must not have it sign again.
+    ended = _import(run, tmp_path, old)
+    assert (ended.code, "mine-1 was this cache's key before" in ended.err) == (2, True)
+    assert _value(stage) == new.reveal()
 
 
 def test_only_the_key_that_was_named_is_retired(stage: Stage, run: Run, tmp_path: Path) -> None:

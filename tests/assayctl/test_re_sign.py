@@ -99,6 +99,19 @@ def test_it_waits_for_the_end(
     assert _forgotten(stage) == forgotten
 
 
+@pytest.mark.usefixtures("keys", "states")
+def test_whoever_breaks_off_is_told_what_is_left_undone(
+    run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupted)
+    ended = run("re-sign", "--revoked", "mine-1")
+    assert (ended.code, "The CDN goes on with the old text for an hour" in ended.out) == (130, True)
+    assert _forgotten(stage) == []
+
+
 @pytest.mark.usefixtures("keys")
 @pytest.mark.parametrize("end", ["FAILED"])
 def test_what_was_done_is_delivered_also_where_some_were_left(run: Run, stage: Stage, states: _StepFunctions) -> None:

@@ -15,7 +15,15 @@ from nixcache.dsse import Envelope
 from nixcache.hashes import Hash, HashAlgorithm
 from nixcache.narinfo import NarInfo
 from nixcache.store_path import NIX_STORE, StorePath, parse_hash_part
-from protocol.keys import WITHDRAWN_KEY, CacheListingKey, CacheNarInfoKey, NarFile, ProvenanceKey
+from protocol.keys import (
+    WITHDRAWN_KEY,
+    BuilderName,
+    CacheListingKey,
+    CacheNarInfoKey,
+    NarFile,
+    ProvenanceKey,
+    WaitingKey,
+)
 from protocol.outputs import Output
 from protocol.withdrawn import SETTLED, Entry, Withdrawn
 from tests.assayctl.conftest import Run, Stage
@@ -215,6 +223,42 @@ def test_a_withdrawal_is_undone(stage: Stage, run: Run) -> None:
     assert (ended.code, ended.out) == (1, f"not withdrawn {OTHER.hash_part}\n0 restored.\n")
 
 
+def test_what_comes_back_comes_after_what_it_references(run: Run, requests: _Requests) -> None:
+    """I4: the operator gives them as the withdrawal printed them, referrers first."""
+    run("withdraw", LIB.hash_part, "--yes")
+    requests.sent.clear()
+    assert run("restore", APP.hash_part, TOOL.hash_part, LIB.hash_part).code == 0
+    restored = [line.split()[1] for line in requests.of("DeleteObject") if line.endswith(".narinfo")]
+    assert restored == [str(CacheNarInfoKey(path.hash_part)) for path in (LIB, TOOL, APP)]
+
+
+def test_what_references_a_path_that_stays_withdrawn_stays_as_well(stage: Stage, run: Run) -> None:
+    """I4."""
+    run("withdraw", LIB.hash_part, "--yes")
+    ended = run("restore", APP.hash_part, TOOL.hash_part)
+    assert ended.code == 1
+    assert ended.out.splitlines()[:2] == [
+        f"left out {TOOL.hash_part}: it references {LIB.base_name}, which is withdrawn; restore both",
+        f"left out {APP.hash_part}: it references {LIB.base_name}, which is withdrawn; restore both",
+    ]
+    assert _there(stage) == _narinfos(OTHER)
+
+
+def test_who_waits_for_what_is_restored_is_woken(stage: Stage, run: Run) -> None:
+    """I6: ingest, which wakes them else, knows nothing of it; whatever else lies there keeps nobody from it."""
+    run("withdraw", OTHER.hash_part, "--yes")
+    waiting = WaitingKey(OTHER.hash_part, BuilderName("ci-1"), parse_hash_part("f" * 32))
+    s3, sqs = stage.session.client("s3"), stage.session.client("sqs")
+    for key in (f"{WaitingKey.prefix(OTHER.hash_part)}A", str(waiting)):
+        s3.put_object(Bucket=stage[Output.LEDGER_BUCKET], Key=key, Body=b"")
+    for told in ("1 restored.", f"not withdrawn {OTHER.hash_part}"):  # a run that broke off is made up for by the next
+        ended = run("restore", OTHER.hash_part)
+        assert ended.out.splitlines()[0] == told
+        assert ended.out.splitlines()[-1] == "1 submissions that waited are judged again."
+    messages = sqs.receive_message(QueueUrl=stage[Output.INGEST_QUEUE_URL], MaxNumberOfMessages=10)["Messages"]
+    assert [json.loads(message["Body"])["submission"] for message in messages] == [f"ci-1/{'f' * 32}.narinfo"] * 2
+
+
 @pytest.mark.parametrize("operation", ["PutObject", "DeleteObject"])
 def test_a_restoration_that_broke_off_is_ended_by_the_next(
     stage: Stage, run: Run, requests: _Requests, operation: str
@@ -316,6 +360,19 @@ def test_again_takes_what_came_back_and_nothing_else(stage: Stage, run: Run) -> 
     assert run("withdraw", "--again", "--yes").code == 0
     assert _there(stage) == _narinfos(OTHER)
     assert _withdrawn(stage).refused(TOOL.hash_part) == frozenset(), "nobody has named it"
+
+
+def test_what_is_missing_for_longer_is_somebody_elses_to_have(stage: Stage, run: Run) -> None:
+    """What references it was published since, and ingest looked: an upstream has the reference."""
+    run("withdraw", LIB.hash_part, "--yes")
+    _publish(stage, TOOL)
+    assert run("withdraw", "--again").code == 1
+    entries = tuple(Entry(one.hash_part, one.nar_hash, one.at - timedelta(days=2)) for one in _withdrawn(stage).entries)
+    stage.session.client("s3").put_object(
+        Bucket=stage[Output.LEDGER_BUCKET], Key=WITHDRAWN_KEY, Body=Withdrawn(entries).to_json()
+    )
+    assert run("withdraw", "--again", "--yes").out == "There is nothing to withdraw.\n"
+    assert _there(stage) == _narinfos(TOOL, OTHER)
 
 
 def test_a_path_that_was_built_anew_is_shown_as_that(stage: Stage, run: Run) -> None:

@@ -30,11 +30,11 @@ class Keys:
     clients: Clients
     settings: KeySettings
 
-    def call(self, **event: str) -> tuple[str, ...]:
+    def call(self, **event: object) -> tuple[str, ...]:
         """Invoke the function."""
         return self.call_at(datetime.now(UTC), **event)
 
-    def call_at(self, now: datetime, **event: str) -> tuple[str, ...]:
+    def call_at(self, now: datetime, **event: object) -> tuple[str, ...]:
         """Invoke the function at another time."""
         return handle(event, self.settings, self.clients, EventLog(service="keys", stage="test"), now)
 

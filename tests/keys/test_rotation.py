@@ -321,6 +321,16 @@ def test_a_token_that_secrets_manager_would_not_take_is_said(keys: Keys, token: 
         keys.call(rotate=token)
 
 
+@pytest.mark.parametrize("event", [{"rotate": 7}, {"rotate": None}, {"Rotate": "x"}, {"Step": "createSecret"}])
+def test_what_asks_for_a_rotation_wrongly_is_no_announcement(keys: Keys, event: dict[str, object]) -> None:
+    """Whoever wrote it by hand would go on as if it had rotated."""
+    keys.call()
+    first = keys.text()
+    with pytest.raises(PermanentError, match=r"^event-malformed: That asks for a rotation"):
+        keys.call(**event)
+    assert keys.text() == first
+
+
 def test_an_import_in_the_middle_of_a_rotation_stands(keys: Keys) -> None:
     """What was being made must not push out what an operator has put in, and the key before with it."""
     keys.call()
