@@ -30,6 +30,7 @@ _TIMEOUT: Final = 900.0
 _START_SECONDS: Final = 30.0
 _HOOK_RUNS: Final = 50
 _BUCKETS: Final = count()
+_QUEUES: Final = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,50 +96,55 @@ class Bench:
 
     def _ours(self, here: Machine, scratch: Path) -> Ours:
         """Configure ours to look up where its peers do: at the server itself, with nothing in front of it."""
-        aws, cache = self.service.aws, self.service.deployment.settings.cache_bucket
-        return Ours(self.service, here, scratch, cache_url=f"{aws.endpoint}/{cache}")
+        aws, settings = self.service.aws, self.service.deployment.settings
+        self._notify_anew(settings.staging_bucket)
+        return Ours(self.service, here, scratch, cache_url=f"{aws.endpoint}/{settings.cache_bucket}")
 
     def _new_bucket(self) -> str:
         """Make a bucket on which each request costs the server what it costs on ours: versions and events are kept."""
         s3, name = self.service.aws.client("s3", UNCHECKED), f"peer-{next(_BUCKETS)}"
         s3.create_bucket(Bucket=name)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        staging = s3.get_bucket_notification_configuration(Bucket=self.service.deployment.settings.staging_bucket)
-        s3.put_bucket_notification_configuration(
-            Bucket=name,
-            NotificationConfiguration={"QueueConfigurations": staging["QueueConfigurations"]},
-        )
+        self._notify_anew(name)
         return name
 
+    def _notify_anew(self, bucket: str) -> None:
+        """Have the events of ``bucket`` sent as ours are, to a new queue: at each, moto walks over all that it has."""
+        sqs, s3 = self.service.aws.client("sqs", UNCHECKED), self.service.aws.client("s3", UNCHECKED)
+        url = sqs.create_queue(QueueName=f"events-{next(_QUEUES)}")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        staging = s3.get_bucket_notification_configuration(Bucket=self.service.deployment.settings.staging_bucket)
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket,
+            NotificationConfiguration={
+                "QueueConfigurations": [{**rule, "QueueArn": arn} for rule in staging["QueueConfigurations"]]
+            },
+        )
+
     def _copied(self, here: Machine, peer: Peer, outputs: Sequence[str]) -> Run:
-        log = self._begin()
+        log = RequestLog(self.log)
         cost = run(*here.nix("copy", "--to", peer.url, *outputs), environment=here.environment)
         return _of_peer(peer, log, cost, build=None)
 
     def _hooked(self, load: Load, here: Machine, peer: Peer, hook: Path) -> Run:
-        log = self._begin()
+        log = RequestLog(self.log)
         cost = here.build(load, hook)
         return _of_peer(peer, log, cost, build=cost.seconds)
 
     def _beside(self, load: Load, here: Machine, ours: Ours) -> Run:
         with ours.daemon() as daemon:
             ours.wait_until_owned(daemon, _START_SECONDS)
-            log = self._begin()
+            log = RequestLog(self.log)
             started = time.monotonic()
             build = here.build(load, ours.hook)
             return _of_ours(load, ours, daemon, log, started, build)
 
     def _after(self, load: Load, here: Machine, ours: Ours) -> Run:
         build = here.build(load, ours.hook)
-        log = self._begin()
+        log = RequestLog(self.log)
         started = time.monotonic()
         with ours.upload_once() as uploader:
             return _of_ours(load, ours, uploader, log, started, build)
-
-    def _begin(self) -> RequestLog:
-        """Begin to count, at a server that has forgotten all events: moto walks over them at each new one."""
-        self.service.aws.client("sqs", UNCHECKED).purge_queue(QueueUrl=self.service.deployment.settings.queue_url)
-        return RequestLog(self.log)
 
     @contextmanager
     def _machine(self, generation: Generation) -> Iterator[tuple[Machine, Path]]:
