@@ -147,9 +147,14 @@ class _Drain:
         if self._only is not None:
             entries = self._queue.get_many(self._only).items()
             going_on = {path for path, entry in entries if not isinstance(entry.progress, Refused)}
-            return not going_on or going_on <= self._queue.blocked()
+            return going_on <= self._queue.blocked() and not self._is_spooled(self._only)
         open_ = self._open()
         return not open_ or open_ == len(self._queue.blocked())
+
+    def _is_spooled(self, paths: frozenset[StorePath]) -> bool:
+        """Whether any of ``paths`` is not taken in yet: it may be behind others that Nix had to be asked about."""
+        spool = Spool(self._queue.state_dir, self._queue.store_dir)
+        return any(not paths.isdisjoint(entry.paths) for entry, _ in spool.readable(spool.names()))
 
     def _cannot_be_taken_in(self) -> bool:
         """Whether what is spooled stays so although each of it was looked at several times; say it, if so."""

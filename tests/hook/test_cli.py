@@ -18,6 +18,8 @@ from hook.exit_code import ExitCode
 from hook.nix_store import NixStore
 from hook.post_build import SPOOL_NEW, gc_roots_dir
 from hook.queue.entry import Queued, Refused, Submitted
+from hook.queue.intake import ASKED_AT_ONCE
+from nixcache import nix32
 from nixcache.errors import PermanentError
 from nixcache.hashes import Hash
 from nixcache.narinfo import NarInfo
@@ -422,6 +424,16 @@ def test_once_does_not_wait_for_what_nix_cannot_name(builder: Builder, monkeypat
     assert _is_one_line(ended.err)
     assert f"Nix names no output of {'0' * 32}-lost.drv; of 1 more hook run it is the same" in ended.err
     assert len(list((builder.state_dir / SPOOL_NEW).iterdir())) == 2
+
+
+@pytest.mark.usefixtures("judging")
+def test_what_is_pushed_is_uploaded_behind_much_that_nix_cannot_name(builder: Builder) -> None:
+    """Not yet taken in is not done: the exit code said "published" of what nobody had uploaded."""
+    path = builder.nix.add("file", b"data")
+    for digit in nix32.ALPHABET[: ASKED_AT_ONCE + 1]:
+        post_build.enqueue(str(builder.state_dir), [], drv_path=f"{builder.nix.store_dir.path}/{digit * 32}-lost.drv")
+    ended = builder.assay("push", "--timeout", "100", builder.nix.full(path))
+    assert (ended.code, f"published {path.base_name}" in ended.out) == (ExitCode.DONE, True)
 
 
 @pytest.mark.usefixtures("judging")
