@@ -105,6 +105,7 @@ class _Drain:
         self._only = only
         self._left: frozenset[str] = frozenset()
         self._looks = 0
+        self._adopted = False
 
     def run(self) -> ExitCode:
         """Work until the end."""
@@ -114,13 +115,13 @@ class _Drain:
         return code
 
     def _run(self) -> ExitCode:
-        self._queue.adopt_orphans(young=True)
+        self._adopted = self._queue.adopt_orphans(young=True)
         while True:
             # Somebody waits for it: nothing stays postponed.
             self._queue.nudge()
             trouble: AssayError | None
             try:
-                self._uploader.take_in()
+                self._take_in()
                 trouble = self._uploader.upload_due()
             except (OSError, AssayError) as error:
                 trouble = _trouble(error)
@@ -141,6 +142,11 @@ class _Drain:
                 return ExitCode.TROUBLE if trouble else ExitCode.TIMED_OUT
             if self._stop.wait(DRAIN_TICK_SECONDS):
                 return ExitCode.INTERRUPTED
+
+    def _take_in(self) -> None:
+        self._uploader.take_in()
+        # Nothing is adopted while much is spooled.
+        self._adopted = self._adopted or self._queue.adopt_orphans(young=True)
 
     def _is_settled(self) -> bool:
         """Whether nothing more can become of what is followed without somebody's doing something."""

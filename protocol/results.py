@@ -171,6 +171,7 @@ def _verdict(document: dict[str, Any]) -> Verdict:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.100} is no text")
+    value.encode()  # half of a surrogate pair is JSON, but nothing that can be stored or printed: a ValueError
     return value
 
 

@@ -278,16 +278,16 @@ class Queue:
         except OSError as error:
             self._report.problem(f"{path.base_name} has no garbage-collection root: {error.strerror}.")
 
-    def adopt_orphans(self, *, young: bool = False) -> None:
+    def adopt_orphans(self, *, young: bool = False) -> bool:
         """Queue what is rooted but has no entry: its hook was killed, or met a full disk, or the database was lost.
 
         A ``young`` root may belong to a hook that is about to queue it; to adopt that too is one needless line. A root
         that was left over by a refusal is let go, but neither a young one nor that of a path that is spooled again.
-        Nothing is done while there is much to be taken in.
+        Nothing is done while there is much to be taken in; return whether it was done.
         """
         names = self._spool.oldest(_READ_AT_MOST + 1)
         if len(names) > _READ_AT_MOST:
-            return
+            return False
         spooled = {path for run, _ in self._spool.readable(names) for path in run.paths}
         adopted: list[StorePath] = []
         batch: list[StorePath] = []
@@ -304,6 +304,7 @@ class Queue:
                 batch = []
         self._adopt(batch, adopted, young=young)
         self._tell_adopted(adopted)
+        return True
 
     def _adopt(self, paths: list[StorePath], adopted: list[StorePath], *, young: bool) -> None:
         with self._moving:

@@ -125,11 +125,9 @@ class Outgoing:
             self._reserve(reserved)
             frame = next(cut)
             missing -= size
-            if self._nar_size <= frames.FRAME_SIZE:
-                self._collect(size, reserved, frames.compress(frame, self._means.packing))
-            else:
-                future = self._means.compressors.submit(frames.compress, frame, self._means.packing)
-                self._compressing.append((size, reserved, future))
+            # Small ones there as well: a compressor's tables take 100 MB at high levels, so there is one for each core.
+            future = self._means.compressors.submit(frames.compress, frame, self._means.packing)
+            self._compressing.append((size, reserved, future))
             while len(self._compressing) > self._means.frames_ahead and self._go_on():
                 pass
         # The source tells at its end whether it was what it should be.

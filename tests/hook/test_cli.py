@@ -437,6 +437,20 @@ def test_what_is_pushed_is_uploaded_behind_much_that_nix_cannot_name(builder: Bu
 
 
 @pytest.mark.usefixtures("judging")
+def test_once_uploads_what_a_killed_hook_rooted_behind_many_that_were_not_killed(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I9: nothing is adopted while much is spooled, and a CI job has one run alone."""
+    monkeypatch.setattr("hook.queue.queue._READ_AT_MOST", 1)
+    orphan, *spooled = (builder.nix.add(name, name.encode()) for name in ("orphan", "one", "two"))
+    post_build.add_gc_root(str(builder.state_dir), builder.nix.full(orphan))
+    for path in spooled:
+        post_build.enqueue(str(builder.state_dir), [builder.nix.full(path)])
+    ended = builder.assay("upload", "--once", "--timeout", "100")
+    assert (ended.code, f"published {orphan.base_name}" in ended.out) == (ExitCode.DONE, True)
+
+
+@pytest.mark.usefixtures("judging")
 def test_once_takes_what_nix_can_name_a_little_later(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     """I9: Nix 2.8 may register the outputs only after its hook."""
     path, asked = builder.nix.add("file", b"data"), 0

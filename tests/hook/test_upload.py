@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event, current_thread
 
 import pytest
 
@@ -147,6 +148,21 @@ def test_what_is_counted_adds_up_to_the_nar_s_size(
         info = _info(store, nix.add("file", data))
         transfer.put_nar(info)
         assert sum(counted) == info.nar_size
+
+
+def test_no_more_compressors_run_than_there_are_cores(
+    nix: Nix, uploading: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I7: at high levels each takes 100 MB, and of small paths a dozen are under way at once."""
+    threads, compress = set(), frames.compress
+
+    def noted(frame: deque[bytes], packing: Packing) -> list[bytes]:
+        threads.add(current_thread().name.partition("_")[0])
+        return compress(frame, packing)
+
+    monkeypatch.setattr(frames, "compress", noted)
+    uploading(nix.add("small", b"data"))
+    assert threads == {"compress"}
 
 
 def test_the_narinfo_comes_last_and_its_version_is_what_is_remembered(

@@ -139,7 +139,7 @@ def test_new_fields_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("field", ["code", "problem", "paths"])
-@pytest.mark.parametrize("wrong", [None, 5, {}, [5], ["x"]], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 5, {}, [5], ["x"], "\ud800"], ids=ascii)
 def test_a_malformed_warning_is_refused(field: str, wrong: object) -> None:
     document = json.loads(result(Published((), (WARNING,))).to_json())
     document["warnings"][0][field] = wrong
